@@ -1,0 +1,26 @@
+namespace Lockstep.Client;
+
+/// <summary>One release, as the journal and a document's history list it.</summary>
+public sealed record ReleaseInfo
+{
+    /// <summary>The number.</summary>
+    public required long Release { get; init; }
+
+    /// <summary>When it was made.</summary>
+    public required DateTimeOffset At { get; init; }
+
+    /// <summary>Who made it: the name of a token, or <c>system:…</c>.</summary>
+    public required string By { get; init; }
+
+    /// <summary><c>git</c>, <c>secret</c>, <c>pin</c> or <c>shape</c>.</summary>
+    public required string Kind { get; init; }
+
+    /// <summary>What happened, in a line: the subject of the commit, the secret's id and version.</summary>
+    public required string Message { get; init; }
+
+    /// <summary>The commit the tracked branch stood at; null before there was one.</summary>
+    public string? Commit { get; init; }
+
+    /// <summary>The keys it changed, as far as the caller may read them, sorted.</summary>
+    public IReadOnlyList<string> Keys { get; init => field = value ?? []; } = [];
+}
