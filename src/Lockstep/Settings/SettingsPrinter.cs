@@ -1,0 +1,44 @@
+using System.Globalization;
+using System.Text;
+using Lockstep.Client;
+
+namespace Lockstep.Settings;
+
+/// <summary>The settings in force as YAML, for logs and <c>doctor</c>; what may hold a password is cut down to where it points.</summary>
+internal static class SettingsPrinter
+{
+    public static string Print(ServerOptions options)
+    {
+        var text = new StringBuilder();
+        void Line(string key, string? value) => text.Append(CultureInfo.InvariantCulture, $"{key}: {value ?? "null"}").Append('\n');
+
+        Line("listen", options.Listen.ToString());
+        Line("management", options.Management.ToString());
+        Line("trustedProxies", List(options.TrustedProxies.Select(p => p.ToString())));
+        Line("data", options.Data);
+        Line("database", Redact(options.Database));
+        Line("masterKey", options.MasterKey.Env is { } env ? $"{{ env: {env} }}" : $"{{ file: {options.MasterKey.File} }}");
+        text.Append("config:\n");
+        Line("  url", options.Config.Url is { } url && url.Contains("://", StringComparison.Ordinal) ? Redact(url) : options.Config.Url);
+        Line("  branch", options.Config.Branch);
+        Line("  refresh", Durations.Format(options.Config.Refresh));
+        Line("  searchPaths", List(options.Config.SearchPaths));
+        Line("  maxStale", Durations.Format(options.Config.MaxStale));
+        Line("  credentials", options.Config.Credentials is null ? null : "***");
+        Line("known", List(options.Known.Select(k => $"{k.Service}/{k.Environment}")));
+        Line("roles", List(options.Roles.Select(r => r.Name)));
+        return text.ToString();
+    }
+
+    private static string List(IEnumerable<string> items) => $"[{string.Join(", ", items)}]";
+
+    /// <summary>A URL without its user, password and query; all of it is hidden when it is no URL.</summary>
+    private static string? Redact(string? url)
+    {
+        if (url is null) return null;
+        if (!Uri.TryCreate(url, UriKind.Absolute, out var parsed)) return "***";
+        var user = parsed.UserInfo.Length == 0 ? "" : "***@";
+        var query = parsed.Query.Length == 0 ? "" : "?***";
+        return $"{parsed.Scheme}://{user}{parsed.Authority}{parsed.AbsolutePath}{query}";
+    }
+}
