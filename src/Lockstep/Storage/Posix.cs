@@ -1,0 +1,61 @@
+using System.Buffers.Binary;
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Lockstep.Storage;
+
+/// <summary>The few calls of the operating system that .NET has no name for.</summary>
+internal static partial class Posix
+{
+    /// <summary>Makes a new or renamed file's name in <paramref name="directory"/> survive power loss.</summary>
+    public static void SyncDirectory(string directory)
+    {
+        if (OperatingSystem.IsWindows()) return;
+        var descriptor = Open(directory, 0);
+        if (descriptor < 0) throw new IOException($"{directory} can't be opened (error {Marshal.GetLastPInvokeError()}).");
+        try
+        {
+            // Some file systems do not know fsync of a directory (EINVAL = 22); they have nothing to sync then.
+            if (Fsync(descriptor) != 0 && Marshal.GetLastPInvokeError() != 22)
+                throw new IOException($"{directory} can't be written to disk (error {Marshal.GetLastPInvokeError()}).");
+        }
+        finally
+        {
+            _ = Close(descriptor);
+        }
+    }
+
+    /// <summary>Whether the open file belongs to another user than this process's or root. Known on Linux only; false elsewhere.</summary>
+    public static bool IsForeign(SafeFileHandle file)
+    {
+        if (!OperatingSystem.IsLinux()) return false;
+        // struct statx is the kernel's own and the same on every architecture: 256 bytes, stx_uid at 20.
+        Span<byte> stat = stackalloc byte[256];
+        const int EmptyPath = 0x1000;
+        const uint MaskUid = 0x8;
+        if (Statx(file, "", EmptyPath, MaskUid, stat) != 0) throw new IOException($"the owner of the file is not known (error {Marshal.GetLastPInvokeError()})");
+        var owner = BinaryPrimitives.ReadUInt32LittleEndian(stat[20..]);
+        if (!BitConverter.IsLittleEndian) owner = BinaryPrimitives.ReverseEndianness(owner);
+        return owner != 0 && owner != EffectiveUser();
+    }
+
+    [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Fsync(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Close(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial uint EffectiveUser();
+
+    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial int Statx(SafeFileHandle file, string path, int flags, uint mask, Span<byte> stat);
+}
