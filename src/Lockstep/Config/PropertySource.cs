@@ -1,0 +1,9 @@
+using System.Collections.Immutable;
+
+namespace Lockstep.Config;
+
+/// <summary>One document of one file, flattened: keys like <c>db.hosts[0].name</c> in the order of the file, each once.</summary>
+/// <param name="Name">The path in the repository; of a multi-document file with the number of the document: <c>app.yml (document #1)</c>, from 0.</param>
+internal sealed record PropertySource(string Name, string Path, int Document, ImmutableArray<PropertyEntry> Entries);
+
+internal readonly record struct PropertyEntry(string Key, ScalarValue Value, int Line);
