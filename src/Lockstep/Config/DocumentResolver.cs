@@ -1,0 +1,88 @@
+using System.Collections.Immutable;
+using Lockstep.Client;
+using Lockstep.Secrets;
+
+namespace Lockstep.Config;
+
+/// <summary>
+/// Resolves one document: files → sources → merged values → references bound to secret versions. A pure function of the commit and the
+/// active versions (and of stores that keep what they hold), so it may run anywhere, any number of times.
+/// </summary>
+internal sealed class DocumentResolver(SourceLoader sources, SecretReader secrets)
+{
+    /// <param name="active">The active version of a secret, null when it has none.</param>
+    /// <exception cref="LockstepException">unavailable when a store does not answer; what is wrong in the files is in <see cref="Resolution.Errors"/>.</exception>
+    public async Task<Resolution> ResolveAsync(
+        DocumentKey key, (string Name, string Commit) label, IReadOnlyList<string> searchPaths, Func<SecretId, int?> active,
+        CancellationToken cancellationToken)
+    {
+        var set = await sources.LoadAsync(key, label, searchPaths, cancellationToken);
+        var resolution = new Resolution(key, label.Name, label.Commit) { Files = set.Dependencies, HasOwnFile = set.HasOwnFile };
+        if (!set.Errors.IsEmpty) return resolution with { Errors = set.Errors };
+
+        var config = ConfigResolver.Resolve(set);
+        if (!config.Errors.IsEmpty) return resolution with { Errors = config.Errors, SecretIds = IdsOf(config.Values) };
+
+        var (bound, errors) = await BindAsync(config.Values, active, cancellationToken);
+        if (errors.IsEmpty && TotalLength(config.Values, bound) > ConfigLimits.CharactersPerDocument)
+            errors = [new ConfigError(null, null, $"the document is longer than {ConfigLimits.CharactersPerDocument:N0} characters")];
+        return resolution with
+        {
+            Values = errors.IsEmpty ? config.Values : [],
+            Secrets = errors.IsEmpty ? bound : resolution.Secrets,
+            SecretIds = IdsOf(config.Values),
+            Errors = errors,
+            Warnings = config.Warnings,
+        };
+    }
+
+    private async Task<(ImmutableDictionary<SecretRef, BoundSecret> Bound, ImmutableArray<ConfigError> Errors)> BindAsync(
+        ImmutableArray<ResolvedEntry> values, Func<SecretId, int?> active, CancellationToken cancellationToken)
+    {
+        var bound = ImmutableDictionary.CreateBuilder<SecretRef, BoundSecret>();
+        var errors = ImmutableArray.CreateBuilder<ConfigError>();
+        foreach (var entry in values)
+        {
+            foreach (var reference in entry.Value.References)
+            {
+                if (bound.ContainsKey(reference)) continue;
+                var (found, problem) = await FindAsync(reference, active(reference.Id), cancellationToken);
+                if (found is not null) bound.Add(reference, found);
+                else errors.Add(new ConfigError(entry.Location, entry.Key, problem!));
+            }
+        }
+        return (bound.ToImmutable(), errors.ToImmutable());
+    }
+
+    private async Task<(BoundSecret? Found, string? Problem)> FindAsync(SecretRef reference, int? active, CancellationToken cancellationToken)
+    {
+        if (active is null)
+            return (null, $"the secret '{reference.Id}' does not exist or has no active version; set it with: lockstep secret set {reference.Id}");
+        var version = reference.Version ?? active.Value;
+        SecretValue value;
+        try
+        {
+            value = await secrets.ReadAsync(reference.Id, version, cancellationToken);
+        }
+        catch (LockstepException e) when (e.Code == ErrorCode.NotFound || e.Code == ErrorCode.Internal)
+        {
+            // Gone or damaged: the documents that need it say so, and hold up no other.
+            return (null, e.Message);
+        }
+        return value.KindOf(reference.Field) is null
+            ? (null, $"version {version} of the secret '{reference.Id}' has no field '{reference.Field}'")
+            : (new BoundSecret(version, value), null);
+    }
+
+    private static ImmutableArray<SecretId> IdsOf(ImmutableArray<ResolvedEntry> values) =>
+        [.. values.SelectMany(v => v.Value.References).Select(r => r.Id).Distinct().Order()];
+
+    private static long TotalLength(ImmutableArray<ResolvedEntry> values, ImmutableDictionary<SecretRef, BoundSecret> bound) =>
+        values.Sum(entry => entry.Value switch
+        {
+            ConfigValue.Scalar scalar => scalar.Value.Text.Length,
+            ConfigValue.Secret secret => bound[secret.Ref].Value.LengthOf(secret.Ref.Field),
+            ConfigValue.Text text => text.Parts.Sum(p => p.Literal?.Length ?? (long)bound[p.Ref!].Value.LengthOf(p.Ref!.Field)),
+            _ => 0L,
+        });
+}

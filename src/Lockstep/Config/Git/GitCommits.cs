@@ -1,0 +1,99 @@
+using System.Globalization;
+using System.Text;
+using Lockstep.Client;
+
+namespace Lockstep.Config.Git;
+
+/// <summary>Makes commits in a bare repository with git's own plumbing; no working tree is involved.</summary>
+internal sealed class GitCommits(GitProcess git)
+{
+    private const string Mail = "lockstep@localhost";
+
+    /// <summary>See <see cref="GitRepository.CommitAsync"/>.</summary>
+    public async Task<string> CommitAsync(
+        string branch, string? parent, IReadOnlyDictionary<string, byte[]?> files, (string Author, string Message) text, CancellationToken cancellationToken)
+    {
+        Check(branch, parent, files);
+        var index = Path.Combine(git.Directory, $"lockstep-index-{Guid.NewGuid():N}");
+        var environment = new Dictionary<string, string>(StringComparer.Ordinal) { ["GIT_INDEX_FILE"] = index };
+        try
+        {
+            if (parent is not null)
+                await RunAsync(new GitCommand("read-tree", parent) { Environment = environment }, cancellationToken);
+            var changes = new StringBuilder();
+            foreach (var (path, content) in files)
+            {
+                // Mode 0 removes. Both forms want an id of the right length.
+                var id = content is null ? new string('0', parent?.Length ?? 40)
+                    : await RunAsync(new GitCommand("hash-object", "-w", "-t", "blob", "--stdin") { Input = content }, cancellationToken);
+                changes.Append(content is null ? "0 " : "100644 ").Append(id).Append('\t').Append(path).Append('\0');
+            }
+
+            var update = new GitCommand("update-index", "-z", "--index-info") { Environment = environment, Input = Encoding.UTF8.GetBytes(changes.ToString()) };
+            await RunAsync(update, cancellationToken);
+            var tree = await RunAsync(new GitCommand("write-tree") { Environment = environment }, cancellationToken);
+            if (parent is not null && tree == await RunAsync(new GitCommand("rev-parse", "--verify", parent + "^{tree}"), cancellationToken))
+                return parent;
+
+            var commit = await RunAsync(CommitTree(tree, parent, text), cancellationToken);
+            await MoveAsync(branch, parent, commit, cancellationToken);
+            return commit;
+        }
+        finally
+        {
+            File.Delete(index);
+            File.Delete(index + ".lock");
+        }
+    }
+
+    private GitCommand CommitTree(string tree, string? parent, (string Author, string Message) text)
+    {
+        var date = string.Create(CultureInfo.InvariantCulture, $"@{git.Time.GetUtcNow().ToUnixTimeSeconds()} +0000");
+        var author = string.Concat(GitNames.Shown(text.Author).Where(c => c is not ('<' or '>')));
+        return new GitCommand(parent is null ? ["commit-tree", tree] : ["commit-tree", tree, "-p", parent])
+        {
+            Input = Encoding.UTF8.GetBytes(text.Message.Replace("\0", "", StringComparison.Ordinal).TrimEnd() + "\n"),
+            Environment = new Dictionary<string, string>(StringComparer.Ordinal)
+            {
+                ["GIT_AUTHOR_NAME"] = author.Length == 0 ? "unknown" : author,
+                ["GIT_AUTHOR_EMAIL"] = Mail,
+                ["GIT_AUTHOR_DATE"] = date,
+                ["GIT_COMMITTER_NAME"] = "Lockstep",
+                ["GIT_COMMITTER_EMAIL"] = Mail,
+                ["GIT_COMMITTER_DATE"] = date,
+            },
+        };
+    }
+
+    /// <summary>Moves the branch if it still stands where the caller saw it. This is what makes the commit count; it is on disk when git answers.</summary>
+    private async Task MoveAsync(string branch, string? parent, string commit, CancellationToken cancellationToken)
+    {
+        var old = parent ?? new string('0', commit.Length);
+        var result = await git.RunAsync(new GitCommand("update-ref", GitNames.BranchRef(branch), commit, old), cancellationToken);
+        if (result.Succeeded)
+            return;
+        var now = await git.RunAsync(new GitCommand("rev-parse", "--verify", "--quiet", GitNames.BranchRef(branch)), cancellationToken);
+        var there = now.Succeeded ? now.Text : null;
+        if (there == parent)
+            throw git.Failure($"the branch {branch} cannot be moved", result);
+        throw new LockstepException(
+            ErrorCode.Conflict,
+            $"the branch {branch} {(there is null ? "does not exist any more" : $"is at {there} now")}; read it again and repeat the change on what is there");
+    }
+
+    private async Task<string> RunAsync(GitCommand command, CancellationToken cancellationToken) =>
+        (await git.RunAsync("the commit cannot be made", command, cancellationToken)).Text;
+
+    private static void Check(string branch, string? parent, IReadOnlyDictionary<string, byte[]?> files)
+    {
+        if (!GitNames.IsBranchName(branch))
+            throw new LockstepException(ErrorCode.BadRequest, $"'{GitNames.Shown(branch)}' cannot be the name of a branch");
+        if (parent is not null && !GitNames.IsObjectId(parent))
+            throw new LockstepException(ErrorCode.BadRequest, "the parent must be a full commit id");
+        if (files.Keys.FirstOrDefault(path => !GitNames.IsFilePath(path)) is { } bad)
+        {
+            throw new LockstepException(
+                ErrorCode.BadRequest, $"'{GitNames.Shown(bad)}' cannot be the path of a file: it must be relative, with no empty, '.', '..' or '.git…' part and no control characters");
+        }
+    }
+}

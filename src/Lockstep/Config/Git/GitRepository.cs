@@ -1,0 +1,328 @@
+using System.Collections.Immutable;
+using System.Text;
+using Lockstep.Client;
+using Lockstep.Settings;
+using Microsoft.Extensions.Logging;
+
+namespace Lockstep.Config.Git;
+
+/// <summary>
+/// The repository that config comes from: the embedded one, or a mirror of a remote. Fetches and commits are done one at a time; all else goes on
+/// beside them.
+/// </summary>
+internal sealed class GitRepository : IAsyncDisposable
+{
+    private readonly SemaphoreSlim _write = new(1, 1);
+    private readonly GitProcess _git;
+    private readonly GitMirror? _mirror;
+    private readonly string _branch;
+    private readonly ILogger _logger;
+    private ImmutableDictionary<string, string?> _peeled = ImmutableDictionary.Create<string, string?>(StringComparer.Ordinal);
+    private (int Skipped, int Unreadable, string? First) _warned;
+
+    private GitRepository(GitProcess git, GitMirror? mirror, string branch, ILogger logger)
+    {
+        _git = git;
+        _mirror = mirror;
+        _branch = branch;
+        _logger = logger;
+        Objects = new GitObjects(git);
+    }
+
+    public GitObjects Objects { get; }
+
+    /// <summary>The bare repository on disk.</summary>
+    public string Directory => _git.Directory;
+
+    /// <summary>Whether it is our own: written by us, never fetched.</summary>
+    public bool IsEmbedded => _mirror is null;
+
+    /// <summary>Why the remote could not be fetched when the repository was opened; null when it could. What the mirror holds is stale then.</summary>
+    public LockstepException? OpenFailure { get; private init; }
+
+    /// <summary>When the remote last answered; null for the embedded repository.</summary>
+    public DateTimeOffset? FetchedAt => _mirror?.FetchedAt;
+
+    /// <summary>
+    /// Opens the embedded repository (<c>config.url</c> null; made when missing) or the mirror of the remote. Throws, with the way out, when there is
+    /// nothing to serve: a remote that cannot be fetched the first time, branches without the tracked one (unless <paramref name="branchMayBeGone"/>, because
+    /// what it stood at is known), a damaged repository.
+    /// </summary>
+    public static Task<GitRepository> OpenAsync(
+        ConfigOptions options, string dataDirectory, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken, bool branchMayBeGone = false) =>
+        OpenAsync(options, dataDirectory, (loggers.CreateLogger<GitRepository>(), time, GitLimits.Default), cancellationToken, branchMayBeGone);
+
+    public static async Task<GitRepository> OpenAsync(
+        ConfigOptions options, string dataDirectory, (ILogger Logger, TimeProvider Time, GitLimits Limits) parts, CancellationToken cancellationToken,
+        bool branchMayBeGone = false)
+    {
+        if (!GitNames.IsBranchName(options.Branch))
+            throw new LockstepException(ErrorCode.BadRequest, $"config.branch: '{GitNames.Shown(options.Branch)}' cannot be the name of a branch");
+        var data = Path.GetFullPath(dataDirectory);
+        System.IO.Directory.CreateDirectory(data);
+        await GitVersion.CheckAsync(new GitProcess(data, null, parts.Limits, parts.Time), cancellationToken);
+
+        var remote = options.Url is null ? null : GitRemote.Parse(options.Url, options.Credentials);
+        var git = new GitProcess(Path.Combine(data, remote is null ? "config.git" : "mirror.git"), remote, parts.Limits, parts.Time);
+        var mirror = remote is null ? null : new GitMirror(git, remote, parts.Logger);
+        LockstepException? failure = null;
+        if (mirror is null)
+            await OpenEmbeddedAsync(git, options.Branch, cancellationToken);
+        else
+            failure = await mirror.OpenAsync(options.Branch, cancellationToken);
+        if (failure is not null)
+            parts.Logger.ServingMirror(failure.Message);
+
+        var repository = new GitRepository(git, mirror, options.Branch, parts.Logger) { OpenFailure = failure };
+        try
+        {
+            if (!branchMayBeGone) await repository.CheckBranchAsync(remote?.Url ?? git.Directory, cancellationToken);
+            return repository;
+        }
+        catch
+        {
+            await repository.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Brings the mirror up to date, bounded in time and size; nothing to do for the embedded repository. Throws when the remote fails.</summary>
+    public async Task FetchAsync(CancellationToken cancellationToken)
+    {
+        if (_mirror is null)
+            return;
+        await _write.WaitAsync(cancellationToken);
+        try
+        {
+            await _mirror.FetchAsync(cancellationToken);
+        }
+        finally
+        {
+            _write.Release();
+        }
+    }
+
+    /// <summary>
+    /// <c>refs/heads/…</c> and <c>refs/tags/…</c> → commit id. Tags are peeled; what names no commit that can be read is left out. Beyond the limit the
+    /// tracked branch comes first, then branches, then tags, by name.
+    /// </summary>
+    public async Task<ImmutableDictionary<string, string>> RefsAsync(CancellationToken cancellationToken)
+    {
+        var command = new GitCommand("for-each-ref", "--format=%(objectname) %(refname)", "refs/heads", "refs/tags");
+        var result = await _git.RunAsync($"the refs of {Directory} cannot be read", command, cancellationToken);
+        var unreadable = new List<string>();
+        var listed = ParseRefs(result.Output, unreadable);
+        var tracked = GitNames.BranchRef(_branch);
+        var total = listed.Count;
+        if (total > _git.Limits.Refs)
+            listed = [.. listed.OrderByDescending(r => r.Name == tracked).Take(_git.Limits.Refs)];
+
+        // Most refs stand where they stood: only new ids are looked up. A ref that could not be read is looked up again, as a fetch may bring the object.
+        var known = _peeled;
+        var asked = listed.Select(r => r.Id).Distinct(StringComparer.Ordinal).Where(id => known.GetValueOrDefault(id) is null).ToArray();
+        var answers = await Task.WhenAll(asked.Select(id => Objects.PeelAsync(id, cancellationToken)));
+        var peeled = asked.Zip(answers).ToDictionary(a => a.First, a => a.Second, StringComparer.Ordinal);
+
+        var refs = ImmutableDictionary.CreateBuilder<string, string>(StringComparer.Ordinal);
+        var next = ImmutableDictionary.CreateBuilder<string, string?>(StringComparer.Ordinal);
+        foreach (var (name, id) in listed)
+        {
+            var commit = peeled.TryGetValue(id, out var found) ? found : known[id];
+            next[id] = commit;
+            if (commit is null)
+                unreadable.Add(name);
+            else
+                refs[name] = commit;
+        }
+
+        _peeled = next.ToImmutable();
+        WarnOfRefs(total - listed.Count, total, unreadable);
+        return refs.ToImmutable();
+    }
+
+    /// <summary>The config files of a commit.</summary>
+    public async Task<ConfigTree> ReadTreeAsync(string commit, CancellationToken cancellationToken)
+    {
+        RequireId(commit);
+        var command = new GitCommand("ls-tree", "-r", "-z", "--full-tree", commit);
+        var result = await _git.RunAsync($"the files of commit {commit} cannot be listed", command, cancellationToken);
+        var blobs = GitTrees.ParseListing(result.Output.Span, out var skipped);
+        if (skipped > 0)
+            _logger.NamesSkipped(skipped, commit);
+        return new ConfigTree(commit, blobs);
+    }
+
+    /// <summary>
+    /// The config files of <paramref name="toCommit"/>, and the paths in which they differ from <paramref name="from"/>, sorted. Costs what changed; when the
+    /// old commit is gone or nearly everything changed, the new one is listed instead.
+    /// </summary>
+    public async Task<(ConfigTree To, ImmutableArray<string> ChangedPaths)> DiffAsync(ConfigTree from, string toCommit, CancellationToken cancellationToken)
+    {
+        RequireId(toCommit);
+        if (from.Commit == toCommit)
+            return (from, []);
+        if (GitNames.IsObjectId(from.Commit))
+        {
+            var command = new GitCommand("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", from.Commit, toCommit, "--")
+            {
+                OutputLimit = _git.Limits.DiffBytes,
+            };
+            var result = await _git.RunAsync(command, cancellationToken);
+            if (result.Succeeded)
+            {
+                var (blobs, changed) = GitTrees.Apply(from.Blobs, result.Output.Span, out var skipped);
+                if (skipped > 0)
+                    _logger.NamesSkipped(skipped, toCommit);
+                return (new ConfigTree(toCommit, blobs), changed);
+            }
+        }
+
+        var to = await ReadTreeAsync(toCommit, cancellationToken);
+        return (to, GitTrees.Compare(from.Blobs, to.Blobs));
+    }
+
+    /// <summary>The full id of the commit that a full or abbreviated id (7 digits and more) names; null when there is none, or more than one.</summary>
+    public async Task<string?> ResolveCommitAsync(string label, CancellationToken cancellationToken)
+    {
+        if (label.Length is < 7 or > 64)
+            return null;
+        // The id of a tag object leads to a commit that does not begin so; a branch may be named so. Neither is what was asked for.
+        var commit = await Objects.PeelAsync(label.ToLowerInvariant(), cancellationToken);
+        return commit is not null && commit.StartsWith(label, StringComparison.OrdinalIgnoreCase) ? commit : null;
+    }
+
+    /// <summary>Keeps commits, with their history, from ever being dropped. On disk when it returns; kept ones cost nothing.</summary>
+    public async Task KeepAsync(IEnumerable<string> commits, CancellationToken cancellationToken)
+    {
+        var input = new StringBuilder();
+        foreach (var commit in commits.Distinct(StringComparer.Ordinal))
+        {
+            RequireId(commit);
+            input.Append("update refs/lockstep/keep/").Append(commit).Append(' ').Append(commit).Append('\n');
+        }
+
+        if (input.Length == 0)
+            return;
+        var command = new GitCommand("update-ref", "--stdin") { Input = Encoding.ASCII.GetBytes(input.ToString()) };
+        await _git.RunAsync("the commits of a release cannot be kept", command, cancellationToken);
+    }
+
+    /// <summary>Who made the commit, when, and its subject; null when it cannot be read.</summary>
+    public async Task<GitCommitInfo?> DescribeAsync(string commit, CancellationToken cancellationToken)
+    {
+        RequireId(commit);
+        return await Objects.DescribeAsync(commit, cancellationToken);
+    }
+
+    /// <summary>
+    /// Makes one commit on a branch of the embedded repository and answers its id. Null content removes a file.
+    /// <paramref name="expectedParent"/> is where the caller saw the branch, null if it does not exist yet; when it stands elsewhere the call is a
+    /// conflict and changes nothing. If no file differs, no commit is made and the parent is answered.
+    /// </summary>
+    public async Task<string> CommitAsync(
+        string branch, string? expectedParent, IReadOnlyDictionary<string, byte[]?> files, string author, string message,
+        CancellationToken cancellationToken)
+    {
+        if (_mirror is not null)
+            throw new LockstepException(ErrorCode.Conflict, "config.url is set, so that the repository is written by its remote: push there");
+        await _write.WaitAsync(cancellationToken);
+        try
+        {
+            return await new GitCommits(_git).CommitAsync(branch, expectedParent, files, (author, message), cancellationToken);
+        }
+        finally
+        {
+            _write.Release();
+        }
+    }
+
+    /// <summary>
+    /// Packs objects and refs when many have gathered, and drops what nothing has named for two weeks. For a timer, about once a day; fetches, commits
+    /// and reads go on beside it.
+    /// </summary>
+    public async Task MaintainAsync(CancellationToken cancellationToken)
+    {
+        var command = new GitCommand("gc", "--auto", "--quiet")
+        {
+            Config = [("gc.auto", "6700"), ("gc.pruneExpire", "2.weeks.ago")],
+            Timeout = _git.Limits.Maintenance,
+        };
+        await _git.RunAsync($"the repository {Directory} cannot be packed", command, cancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await Objects.DisposeAsync();
+        _write.Dispose();
+    }
+
+    private static async Task OpenEmbeddedAsync(GitProcess git, string branch, CancellationToken cancellationToken)
+    {
+        if (!System.IO.Directory.Exists(git.Directory))
+        {
+            var making = git.Directory + ".new";
+            if (System.IO.Directory.Exists(making))
+                System.IO.Directory.Delete(making, recursive: true);
+            await GitStore.InitAsync(new GitProcess(making, null, git.Limits, git.Time), branch, cancellationToken);
+            System.IO.Directory.Move(making, git.Directory);
+        }
+
+        await GitStore.CheckAsync(git, cancellationToken);
+        GitStore.RemoveLeftovers(git, GitStore.LeftoverAge);
+    }
+
+    private async Task CheckBranchAsync(string name, CancellationToken cancellationToken)
+    {
+        var refs = await RefsAsync(cancellationToken);
+        if (refs.ContainsKey(GitNames.BranchRef(_branch)))
+            return;
+        var branches = refs.Keys.Where(r => r.StartsWith("refs/heads/", StringComparison.Ordinal)).Select(r => r["refs/heads/".Length..])
+            .Order(StringComparer.Ordinal).ToArray();
+        if (branches.Length == 0)
+        {
+            _logger.RepositoryEmpty(name, _branch);
+            return;
+        }
+
+        var some = string.Join(", ", branches.Take(10)) + (branches.Length > 10 ? $" and {branches.Length - 10} more" : "");
+        throw new LockstepException(
+            ErrorCode.NotFound, $"config.branch: {name} has no readable branch {_branch}; it has {some}. Set config.branch to one of them, or push {_branch}");
+    }
+
+    /// <summary>Refs are read every few seconds; what is wrong with them is told once.</summary>
+    private void WarnOfRefs(int skipped, int total, List<string> unreadable)
+    {
+        var warning = (skipped, unreadable.Count, unreadable.FirstOrDefault());
+        if (warning == _warned)
+            return;
+        _warned = warning;
+        if (skipped > 0)
+            _logger.RefsSkipped(skipped, total, _git.Limits.Refs);
+        if (unreadable.Count > 0)
+            _logger.RefsUnreadable(unreadable.Count, unreadable[0]);
+    }
+
+    private static List<(string Name, string Id)> ParseRefs(ReadOnlyMemory<byte> output, List<string> unreadable)
+    {
+        var refs = new List<(string Name, string Id)>();
+        foreach (var range in MemoryExtensions.Split(output.Span, (byte)'\n'))
+        {
+            var line = output.Span[range];
+            var space = line.IndexOf((byte)' ');
+            if (space < 0)
+                continue;
+            if (GitNames.Utf8(line[(space + 1)..]) is { } name)
+                refs.Add((name, Encoding.ASCII.GetString(line[..space])));
+            else
+                unreadable.Add(GitNames.Shown(Encoding.UTF8.GetString(line[(space + 1)..])));
+        }
+
+        return refs;
+    }
+
+    private static void RequireId(string commit)
+    {
+        if (!GitNames.IsObjectId(commit))
+            throw new ArgumentException("A commit is named by its full id, in lower case.", nameof(commit));
+    }
+}

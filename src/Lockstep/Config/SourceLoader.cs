@@ -1,0 +1,87 @@
+using System.Collections.Immutable;
+using Lockstep.Config.Git;
+using Lockstep.Config.Parsing;
+using Microsoft.Extensions.Caching.Memory;
+
+namespace Lockstep.Config;
+
+/// <summary>Reads the files of a document at a commit. Trees are carried from commit to commit by what changed; a file is parsed once per blob.</summary>
+internal sealed class SourceLoader(GitRepository git) : IDisposable
+{
+    private const int TreesKept = 16;
+
+    // Sized in characters of the file; parsed entries cost a small multiple of that.
+    private readonly MemoryCache _files = new(new MemoryCacheOptions { SizeLimit = 64 * 1024 * 1024 });
+    private ImmutableQueue<ConfigTree> _order = [];
+    private ImmutableDictionary<string, ConfigTree> _trees = ImmutableDictionary.Create<string, ConfigTree>(StringComparer.Ordinal);
+    private readonly Lock _treesLock = new();
+
+    public async Task<SourceSet> LoadAsync(
+        DocumentKey key, (string Name, string Commit) label, IReadOnlyList<string> searchPaths, CancellationToken cancellationToken)
+    {
+        var tree = await TreeAsync(label.Commit, cancellationToken);
+        var plan = SearchPlan.Create(key, label.Name, searchPaths, tree);
+        var files = new Dictionary<string, ParsedFile>(StringComparer.Ordinal);
+        foreach (var file in plan.Files)
+            files[file.Path] = await FileAsync(file.Path, file.BlobId, cancellationToken);
+        return SourceSet.Create(plan, path => files[path]);
+    }
+
+    /// <summary>Makes the tree of <paramref name="to"/> from that of <paramref name="from"/> and returns the paths that differ.</summary>
+    public async Task<ImmutableArray<string>> AdvanceAsync(string from, string to, CancellationToken cancellationToken)
+    {
+        var (tree, changed) = await git.DiffAsync(await TreeAsync(from, cancellationToken), to, cancellationToken);
+        Keep(tree);
+        return changed;
+    }
+
+    /// <summary>Makes sure that a commit can be read.</summary>
+    public Task ReadAsync(string commit, CancellationToken cancellationToken) => TreeAsync(commit, cancellationToken);
+
+    public void Dispose() => _files.Dispose();
+
+    private async Task<ConfigTree> TreeAsync(string commit, CancellationToken cancellationToken)
+    {
+        if (commit.Length == 0) return ConfigTree.Empty;
+        if (Volatile.Read(ref _trees).TryGetValue(commit, out var tree)) return tree;
+        tree = await git.ReadTreeAsync(commit, cancellationToken);
+        Keep(tree);
+        return tree;
+    }
+
+    private void Keep(ConfigTree tree)
+    {
+        lock (_treesLock)
+        {
+            if (_trees.ContainsKey(tree.Commit)) return;
+            var trees = _trees.Add(tree.Commit, tree);
+            _order = _order.Enqueue(tree);
+            if (trees.Count > TreesKept)
+            {
+                _order = _order.Dequeue(out var oldest);
+                trees = trees.Remove(oldest.Commit);
+            }
+            Volatile.Write(ref _trees, trees);
+        }
+    }
+
+    private async Task<ParsedFile> FileAsync(string path, string blob, CancellationToken cancellationToken)
+    {
+        // The path is part of the key: it decides the syntax and stands in error messages.
+        var key = (blob, path);
+        if (_files.TryGetValue(key, out ParsedFile? parsed)) return parsed!;
+        var content = await git.Objects.ReadAsync(blob, ConfigLimits.FileBytes, cancellationToken);
+        parsed = content.Status == GitBlobStatus.Found ? ConfigFileParser.Parse(path, content.Content) : Unreadable(path, content);
+        // What is damaged or missing now may be there after the next fetch.
+        if (content.Status is GitBlobStatus.Damaged or GitBlobStatus.Missing) return parsed;
+        _files.Set(key, parsed, new MemoryCacheEntryOptions { Size = 256 + Math.Min(content.Size, ConfigLimits.FileBytes) });
+        return parsed;
+    }
+
+    private static ParsedFile Unreadable(string path, GitBlob blob) => ParsedFile.Failed(path, 1, blob.Status switch
+    {
+        GitBlobStatus.TooLarge => $"the file is {blob.Size:N0} bytes long; the limit is {ConfigLimits.FileBytes:N0}",
+        GitBlobStatus.Damaged => "the file is damaged in the repository; see git fsck",
+        _ => "the file is missing from the repository; see git fsck",
+    });
+}
