@@ -1,0 +1,140 @@
+using System.Data.Common;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Lockstep.Settings;
+using Lockstep.Storage;
+
+namespace Lockstep.Access;
+
+/// <summary>A row of the table <c>tokens</c>. Lists are kept as they were given; null: the token does not narrow its role there.</summary>
+internal sealed record TokenRecord
+{
+    private const string Columns =
+        "id, name, hash, previous_hash, previous_until, parent, role, services, environments, secrets, cidrs, created_at, created_by, expires_at, revoked_at";
+
+    public required string Id { get; init; }
+
+    public required string Name { get; init; }
+
+    public required byte[] Hash { get; init; }
+
+    /// <summary>The hash of the secret before the last roll, which holds until <see cref="PreviousUntil"/>.</summary>
+    public byte[]? PreviousHash { get; init; }
+
+    public DateTimeOffset? PreviousUntil { get; init; }
+
+    public string? Parent { get; init; }
+
+    public required string Role { get; init; }
+
+    public IReadOnlyList<string>? Services { get; init; }
+
+    public IReadOnlyList<string>? Environments { get; init; }
+
+    public IReadOnlyList<string>? Secrets { get; init; }
+
+    public IReadOnlyList<string>? Cidrs { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    public required string CreatedBy { get; init; }
+
+    public DateTimeOffset? ExpiresAt { get; init; }
+
+    public DateTimeOffset? RevokedAt { get; init; }
+
+    public override string ToString() => $"{Name} ({Id})";
+
+    public static List<TokenRecord> All(SqlSession session) => session.Query($"SELECT {Columns} FROM tokens ORDER BY name", Read);
+
+    public static TokenRecord? Find(SqlSession session, string name) =>
+        session.First($"SELECT {Columns} FROM tokens WHERE name = @name", Read, ("name", name));
+
+    public static TokenRecord? FindById(SqlSession session, string id) =>
+        session.First($"SELECT {Columns} FROM tokens WHERE id = @id", Read, ("id", id));
+
+    public static void Delete(SqlSession session, string id) => session.Execute("DELETE FROM tokens WHERE id = @id", ("id", id));
+
+    /// <summary>Inserts the row, or changes what can change of it.</summary>
+    public void Save(SqlSession session) => session.Execute(
+        $"""
+        INSERT INTO tokens ({Columns})
+        VALUES (@id, @name, @hash, @previous_hash, @previous_until, @parent, @role, @services, @environments, @secrets, @cidrs,
+          @created_at, @created_by, @expires_at, @revoked_at)
+        ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, previous_hash = excluded.previous_hash,
+          previous_until = excluded.previous_until, revoked_at = excluded.revoked_at
+        """,
+        ("id", Id), ("name", Name), ("hash", Hash), ("previous_hash", PreviousHash), ("previous_until", Millis(PreviousUntil)), ("parent", Parent),
+        ("role", Role), ("services", Json(Services)), ("environments", Json(Environments)), ("secrets", Json(Secrets)), ("cidrs", Json(Cidrs)),
+        ("created_at", Millis(CreatedAt)), ("created_by", CreatedBy), ("expires_at", Millis(ExpiresAt)), ("revoked_at", Millis(RevokedAt)));
+
+    /// <summary>The token's own narrowing, or what is wrong with it.</summary>
+    public static (TokenLimits Limits, string? Error) Limits(
+        IReadOnlyList<string>? services, IReadOnlyList<string>? environments, IReadOnlyList<string>? secrets, IReadOnlyList<string>? cidrs)
+    {
+        string? error = null;
+        GlobSet? Globs(string name, IReadOnlyList<string>? patterns)
+        {
+            if (patterns is null) return null;
+            var (set, wrong) = GlobSet.From(patterns);
+            if (patterns.Count == 0) wrong = "is empty, so the token could reach nothing; leave it out for no limit";
+            if (wrong is not null) error ??= $"{name}: {wrong}";
+            return set;
+        }
+
+        var (networks, networkError) = cidrs is null ? ([], null) : Networks.Parse(cidrs);
+        var limits = new TokenLimits
+        {
+            Services = Globs("services", services),
+            Environments = Globs("environments", environments),
+            Secrets = Globs("secrets", secrets),
+            Cidrs = networks,
+        };
+        if (networkError is not null) error ??= $"cidrs: {networkError}";
+        return (limits, error);
+    }
+
+    /// <summary>What the token permits under these roles. A row that does not read as limits permits nothing.</summary>
+    public Grant GrantUnder(RoleSet roles)
+    {
+        var (limits, error) = Limits(Services, Environments, Secrets, Cidrs);
+        return error is null
+            ? new Grant(roles.Find(Role) ?? Access.Role.Missing(Role), limits)
+            : new Grant(Access.Role.Missing(Role), TokenLimits.None);
+    }
+
+    private static TokenRecord Read(DbDataReader row) => new()
+    {
+        Id = row.GetString(0),
+        Name = row.GetString(1),
+        Hash = row.GetFieldValue<byte[]>(2),
+        PreviousHash = row.IsDBNull(3) ? null : row.GetFieldValue<byte[]>(3),
+        PreviousUntil = Time(row, 4),
+        Parent = Text(row, 5),
+        Role = row.GetString(6),
+        Services = List(row, 7),
+        Environments = List(row, 8),
+        Secrets = List(row, 9),
+        Cidrs = List(row, 10),
+        CreatedAt = Time(row, 11)!.Value,
+        CreatedBy = row.GetString(12),
+        ExpiresAt = Time(row, 13),
+        RevokedAt = Time(row, 14),
+    };
+
+    private static string? Text(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);
+
+    private static DateTimeOffset? Time(DbDataReader row, int column) =>
+        row.IsDBNull(column) ? null : DateTimeOffset.FromUnixTimeMilliseconds(row.GetInt64(column));
+
+    private static long? Millis(DateTimeOffset? time) => time?.ToUnixTimeMilliseconds();
+
+    private static List<string>? List(DbDataReader row, int column) =>
+        row.IsDBNull(column) ? null : JsonSerializer.Deserialize(row.GetString(column), AccessJson.Default.ListString);
+
+    private static string? Json(IReadOnlyList<string>? list) =>
+        list is null ? null : JsonSerializer.Serialize([.. list], AccessJson.Default.ListString);
+}
+
+[JsonSerializable(typeof(List<string>))]
+internal sealed partial class AccessJson : JsonSerializerContext;
