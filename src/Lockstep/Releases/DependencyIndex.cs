@@ -1,0 +1,70 @@
+using Lockstep.Config;
+using Lockstep.Secrets;
+
+namespace Lockstep.Releases;
+
+/// <summary>
+/// From what changed to the documents it can change: paths (existing or not) and directory patterns per label, and secrets. Only the release lane uses
+/// it. It may name a document that turns out the same; it never misses one.
+/// </summary>
+internal sealed class DependencyIndex
+{
+    private readonly Dictionary<DocumentKey, Resolution> _entries = [];
+    private readonly Dictionary<(string? Label, string Path), HashSet<DocumentKey>> _paths = [];
+    private readonly Dictionary<(string? Label, string Pattern), HashSet<DocumentKey>> _patterns = [];
+    private readonly Dictionary<SecretId, HashSet<DocumentKey>> _secrets = [];
+
+    public void Set(Resolution resolution)
+    {
+        Remove(resolution.Key);
+        _entries.Add(resolution.Key, resolution);
+        ForEach(resolution, add: true);
+    }
+
+    public void Remove(DocumentKey key)
+    {
+        if (_entries.Remove(key, out var old)) ForEach(old, add: false);
+    }
+
+    public void AddPathDependents(string? label, IEnumerable<string> changedPaths, HashSet<DocumentKey> documents)
+    {
+        var patterns = _patterns.Where(p => p.Key.Label == label).ToList();
+        foreach (var path in changedPaths)
+        {
+            if (_paths.TryGetValue((label, path), out var keys)) documents.UnionWith(keys);
+            if (patterns.Count == 0) continue;
+            var directory = path[..Math.Max(0, path.LastIndexOf('/'))];
+            foreach (var (pattern, dependents) in patterns)
+                if (DirectoryPattern.IsMatch(pattern.Pattern, directory)) documents.UnionWith(dependents.Where(d => _entries[d].Files.MatchesPattern(path)));
+        }
+    }
+
+    public void AddSecretDependents(SecretId secret, HashSet<DocumentKey> documents)
+    {
+        if (_secrets.TryGetValue(secret, out var keys)) documents.UnionWith(keys);
+    }
+
+    private void ForEach(Resolution resolution, bool add)
+    {
+        var key = resolution.Key;
+        foreach (var secret in resolution.SecretIds) Update(_secrets, secret, key, add);
+        // A pinned document follows the pin, not the branch; its secrets still matter because they can be purged.
+        if (resolution.Pinned is not null) return;
+        foreach (var path in resolution.Files.Paths) Update(_paths, (key.Label, path), key, add);
+        foreach (var pattern in resolution.Files.DirectoryPatterns) Update(_patterns, (key.Label, pattern), key, add);
+    }
+
+    private static void Update<TKey>(Dictionary<TKey, HashSet<DocumentKey>> map, TKey key, DocumentKey document, bool add)
+        where TKey : notnull
+    {
+        if (add)
+        {
+            if (!map.TryGetValue(key, out var set)) map.Add(key, set = []);
+            set.Add(document);
+        }
+        else if (map.TryGetValue(key, out var set) && set.Remove(document) && set.Count == 0)
+        {
+            map.Remove(key);
+        }
+    }
+}

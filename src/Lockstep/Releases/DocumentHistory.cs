@@ -1,0 +1,116 @@
+using System.Collections.Concurrent;
+using System.Collections.Immutable;
+using System.Data.Common;
+using System.Text.Json;
+using Lockstep.Client;
+using Lockstep.Config;
+using Lockstep.Config.Git;
+using Lockstep.Storage;
+using Microsoft.Extensions.Caching.Memory;
+
+namespace Lockstep.Releases;
+
+/// <summary>The past: documents at earlier releases, and which release changed what.</summary>
+internal sealed class DocumentHistory(Database database, ReleaseEvaluator evaluator, string branch) : IDisposable
+{
+    /// <summary>The most entries one page may have.</summary>
+    public const int MaxPage = 1_000;
+
+    private const long MaxBytes = 64L * 1024 * 1024;
+
+    private readonly MemoryCache _documents = new(new MemoryCacheOptions { SizeLimit = MaxBytes });
+    private readonly ConcurrentDictionary<(DocumentKey Key, long Release, int Purges), Lazy<Task<Document>>> _flights = new();
+    private int _purges;
+
+    /// <summary>The document at release <paramref name="release"/>, which must exist, with the secrets of it that still live in <paramref name="now"/>.</summary>
+    /// <exception cref="LockstepException">not-found when the label named nothing then; invalid-config when it does not resolve.</exception>
+    public async Task<Document> AtAsync(DocumentKey key, long release, ReleaseState now, CancellationToken cancellationToken)
+    {
+        var slot = (key, release, Volatile.Read(ref _purges));
+        if (_documents.TryGetValue(slot, out Document? document) && document!.Resolution.SecretIds.All(now.Active.ContainsKey)) return document;
+        // Equal requests share one resolution; it belongs to none of them.
+        var flight = _flights.GetOrAdd(slot, s => new Lazy<Task<Document>>(() => Task.Run(() => ResolveAsync(s, now))));
+        return await flight.Value.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>The document at the commit that its label names, with the secrets that are active in <paramref name="now"/>.</summary>
+    /// <exception cref="LockstepException">not-found when there is no such commit; invalid-config when the document does not resolve there.</exception>
+    public async Task<Document> AtCommitAsync(DocumentKey key, ReleaseState now, CancellationToken cancellationToken)
+    {
+        // By its full id: an abbreviation is another name of the same document.
+        var commit = await evaluator.CommitAsync(key.Label!, now, cancellationToken);
+        return await AtAsync(key with { Label = commit }, now.Number, now, cancellationToken);
+    }
+
+    /// <summary>Forgets every past document because a secret was destroyed, also those on their way. Call it when the secret can't be read any more.</summary>
+    public void ForgetAll()
+    {
+        Interlocked.Increment(ref _purges);
+        _documents.Clear();
+    }
+
+    /// <summary>The releases before <paramref name="before"/> that changed a document, newest first.</summary>
+    public Task<List<ReleaseRecord>> OfDocumentAsync(DocumentKey key, long before, int limit, CancellationToken cancellationToken) =>
+        database.ReadAsync(s => s.Query(
+            $"""
+            SELECT {Columns}, d.keys FROM document_changes d JOIN journal j ON j.release = d.release
+            WHERE d.service = @service AND d.environment = @environment AND d.label = @label AND d.release < @before AND d.keys IS NOT NULL
+            ORDER BY d.release DESC LIMIT @limit
+            """, r => Read(r, [new DocumentChange(key, null, KeysOf(r.GetString(6)))]),
+            ("branch", GitNames.BranchRef(branch)), ("service", key.Service), ("environment", key.Environment), ("label", key.Label ?? ""),
+            ("before", before), ("limit", (long)limit)), cancellationToken);
+
+    /// <summary>All releases before <paramref name="before"/>, newest first, with the known documents each changed.</summary>
+    public Task<List<ReleaseRecord>> AllAsync(long before, int limit, CancellationToken cancellationToken) =>
+        database.ReadAsync(s =>
+        {
+            var releases = s.Query(
+                $"SELECT {Columns} FROM journal j WHERE j.release < @before ORDER BY j.release DESC LIMIT @limit",
+                r => Read(r, []), ("branch", GitNames.BranchRef(branch)), ("before", before), ("limit", (long)limit));
+            if (releases.Count == 0) return releases;
+            var changes = s.Query(
+                """
+                SELECT release, service, environment, label, keys FROM document_changes
+                WHERE release BETWEEN @first AND @last AND keys IS NOT NULL ORDER BY service, environment, label
+                """,
+                r => (Release: r.GetInt64(0), Change: new DocumentChange(
+                    new DocumentKey(r.GetString(1), r.GetString(2), r.GetString(3) is { Length: > 0 } label ? label : null), null, KeysOf(r.GetString(4)))),
+                ("first", releases[^1].Number), ("last", releases[0].Number)).ToLookup(c => c.Release, c => c.Change);
+            return releases.ConvertAll(r => r with { Changes = [.. changes[r.Number]] });
+        }, cancellationToken);
+
+    public void Dispose() => _documents.Dispose();
+
+    private async Task<Document> ResolveAsync((DocumentKey Key, long Release, int Purges) slot, ReleaseState now)
+    {
+        try
+        {
+            var resolution = await evaluator.ResolvePastAsync(slot.Key, slot.Release, now, CancellationToken.None);
+            var document = evaluator.First(resolution, new DocumentUsage(0)).Current ?? throw Invalid(resolution, slot.Release);
+            _documents.Set(slot, document, new MemoryCacheEntryOptions { Size = 1024 + (3L * document.Full.Body.Length) });
+            return document;
+        }
+        finally
+        {
+            _flights.TryRemove(slot, out _);
+        }
+    }
+
+    private const string Columns =
+        "j.release, j.at, j.actor, j.kind, j.message, " +
+        "(SELECT f.commit_id FROM refs f WHERE f.name = @branch AND f.release <= j.release ORDER BY f.release DESC LIMIT 1) AS branch_commit";
+
+    private static ReleaseRecord Read(DbDataReader r, ImmutableArray<DocumentChange> changes) => new(
+        r.GetInt64(0), DateTimeOffset.FromUnixTimeMilliseconds(r.GetInt64(1)), r.GetString(2), r.GetString(3),
+        r.IsDBNull(4) ? "" : r.GetString(4), r.IsDBNull(5) ? null : r.GetString(5), changes);
+
+    private static ImmutableArray<string> KeysOf(string json) => [.. JsonSerializer.Deserialize(json, ReleaseJson.Default.StringArray)!];
+
+    private static LockstepException Invalid(Resolution resolution, long release) =>
+        new(ErrorCode.InvalidConfig, $"{resolution.Key} does not resolve at release {release}") { Errors = [.. resolution.Errors.Select(e => e.ToProblem())] };
+}
+
+/// <summary>One release as the journal has it.</summary>
+/// <param name="Commit">Where the tracked branch stood.</param>
+internal sealed record ReleaseRecord(
+    long Number, DateTimeOffset At, string By, string Kind, string Message, string? Commit, ImmutableArray<DocumentChange> Changes);

@@ -1,0 +1,162 @@
+using System.Collections.Immutable;
+using Lockstep.Client;
+using Lockstep.Config;
+
+namespace Lockstep.Releases;
+
+/// <summary>
+/// Works out what a change does to the known documents before it is made: which the dependency index names, what they resolve to then, which of
+/// them really change and which break. Changes nothing itself.
+/// </summary>
+internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader sources, RenderDocument render)
+{
+    public async Task<Evaluation> EvaluateAsync(LiveState live, ReleaseChange change, DependencyIndex index, CancellationToken cancellationToken)
+    {
+        var affected = await AffectedAsync(live, change, index, cancellationToken);
+        var documents = live.Documents.ToBuilder();
+        var touched = new List<Resolution>(affected.Count);
+        var changes = ImmutableArray.CreateBuilder<DocumentChange>();
+        var broken = ImmutableArray.CreateBuilder<(DocumentKey, ImmutableArray<ConfigError>)>();
+        foreach (var key in affected)
+        {
+            if (!live.Documents.TryGetValue(key, out var old)) continue;
+            var resolution = await ResolveAsync(key, change.Next, change.Next, cancellationToken);
+            touched.Add(resolution);
+            var next = Next(old, resolution, live.Release, change.Next);
+            documents[key] = next;
+            if (old.Resolution.IsValid && !resolution.IsValid) broken.Add((key, resolution.Errors));
+            if (ChangeOf(key, old, next) is { } changed) changes.Add(changed);
+        }
+        return new Evaluation(live with { Release = change.Next, Documents = documents.ToImmutable() }, touched, changes.ToImmutable(), broken.ToImmutable());
+    }
+
+    /// <summary>A document as it stands at a release, as nobody has seen it before.</summary>
+    public DocumentState First(Resolution resolution, DocumentUsage usage) => resolution.IsValid
+        ? new DocumentState(resolution, new Document(resolution, render), null, usage)
+        : new DocumentState(resolution, null, null, usage);
+
+    /// <summary>The newest release in the database.</summary>
+    public Task<ReleaseState> NewestAsync(CancellationToken cancellationToken) => resolver.NewestAsync(cancellationToken);
+
+    /// <summary>The commit a label stands for.</summary>
+    /// <exception cref="LockstepException">not-found when it names no branch, tag or commit.</exception>
+    public Task<string> CommitAsync(string label, ReleaseState state, CancellationToken cancellationToken) => resolver.CommitAsync(label, state, cancellationToken);
+
+    /// <summary>Resolves for a reader who asks for the first time.</summary>
+    /// <exception cref="LockstepException">not-found when the label names nothing.</exception>
+    public Task<Resolution> ResolveFirstAsync(DocumentKey key, ReleaseState state, CancellationToken cancellationToken) =>
+        resolver.ResolveAsync(key, state, state, cancellationToken);
+
+    /// <summary>Resolves at an earlier release, with a label that named nothing there as an error of the document.</summary>
+    public async Task<Resolution> ResolvePastAsync(DocumentKey key, long release, ReleaseState now, CancellationToken cancellationToken) =>
+        await ResolveAsync(key, await resolver.StateAtAsync(release, cancellationToken), now, cancellationToken);
+
+    /// <summary>Resolves, with a label that names nothing as an error of the document.</summary>
+    public async Task<Resolution> ResolveAsync(DocumentKey key, ReleaseState state, ReleaseState now, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await resolver.ResolveAsync(key, state, now, cancellationToken);
+        }
+        catch (LockstepException e) when (e.Code == ErrorCode.NotFound)
+        {
+            return Failed(key, e.Message);
+        }
+        catch (Exception e) when (e is not (LockstepException or OperationCanceledException))
+        {
+            // A defect that one document meets must not hold up the others, nor the start.
+            return Failed(key, $"an unexpected failure ({e.GetType().Name}); please report it with the file");
+        }
+    }
+
+    private static Resolution Failed(DocumentKey key, string message) => new(key, key.Label ?? "", "") { Errors = [new ConfigError(null, null, message)] };
+
+    private async Task<HashSet<DocumentKey>> AffectedAsync(
+        LiveState live, ReleaseChange change, DependencyIndex index, CancellationToken cancellationToken)
+    {
+        var (old, next) = (live.Release, change.Next);
+        if (old.Shape.Hash != next.Shape.Hash) return [.. live.Documents.Keys];
+        var affected = new HashSet<DocumentKey>();
+        if (!ReferenceEquals(old.Refs, next.Refs))
+            foreach (var label in live.Documents.Keys.Select(k => k.Label).Distinct(StringComparer.Ordinal).ToList())
+                await AddLabelDependentsAsync(label, live, next, index, affected, cancellationToken);
+        if (!ReferenceEquals(old.Active, next.Active))
+            foreach (var id in old.Active.Except(next.Active).Concat(next.Active.Except(old.Active)).Select(a => a.Key))
+            {
+                index.AddSecretDependents(id, affected);
+                // The index has what a document needs now; one that is served as it last was may hold others.
+                affected.UnionWith(live.Documents.Where(d => d.Value.Invalid is not null && d.Value.Current!.Resolution.SecretIds.Contains(id)).Select(d => d.Key));
+            }
+        if (!ReferenceEquals(old.Pins, next.Pins))
+            foreach (var pin in old.Pins.Except(next.Pins).Concat(next.Pins.Except(old.Pins)).Select(p => p.Key))
+                affected.Add(new DocumentKey(pin.Service, pin.Environment));
+        return affected;
+    }
+
+    private async Task AddLabelDependentsAsync(
+        string? label, LiveState live, ReleaseState next, DependencyIndex index, HashSet<DocumentKey> affected, CancellationToken cancellationToken)
+    {
+        var from = ReleaseResolver.CommitOf(label, live.Release);
+        var to = ReleaseResolver.CommitOf(label, next);
+        if (from == to) return;
+        if (from is not null && to is not null && await ChangedAsync(from, to, cancellationToken) is { } paths)
+            index.AddPathDependents(label, paths, affected);
+        else
+            affected.UnionWith(live.Documents.Keys.Where(k => k.Label == label));
+    }
+
+    // Null when the old commit can't be read any more, as after a mirror was made anew: then everything may have changed.
+    private async Task<ImmutableArray<string>?> ChangedAsync(string from, string to, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await sources.AdvanceAsync(from, to, cancellationToken);
+        }
+        catch (LockstepException)
+        {
+            await sources.ReadAsync(to, cancellationToken);
+            return null;
+        }
+    }
+
+    private DocumentState Next(DocumentState old, Resolution resolution, ReleaseState from, ReleaseState to)
+    {
+        if (resolution.IsValid)
+        {
+            var document = new Document(resolution, render);
+            // The same bytes: keep the object, so that what was rendered for partial readers is kept too; only what it depends on may differ.
+            var current = old.Current is { } before && before.Full.ETag == document.Full.ETag && before.Resolution.SecretIds.SequenceEqual(resolution.SecretIds)
+                && SameVersions(before.Resolution, resolution) ? before : document;
+            return new DocumentState(resolution, current, null, old.Usage);
+        }
+        // A document with a secret that is deleted now is not served any more, not even stale.
+        if (old.Current is { } last && !last.Resolution.SecretIds.All(to.Active.ContainsKey)) return new DocumentState(resolution, null, null, old.Usage);
+        var invalid = old.Invalid ?? (old.Current is null
+            ? null
+            : new InvalidState(from.Number, ReleaseResolver.CommitFor(old.Resolution, from), old.Resolution.Pinned, to.At));
+        return new DocumentState(resolution, old.Current, invalid, old.Usage);
+    }
+
+    private static bool SameVersions(Resolution a, Resolution b) =>
+        a.Secrets.Count == b.Secrets.Count
+        && a.Secrets.All(s => b.Secrets.TryGetValue(s.Key, out var other) && other.Version == s.Value.Version);
+
+    private static DocumentChange? ChangeOf(DocumentKey key, DocumentState old, DocumentState next)
+    {
+        if (!next.Resolution.IsValid)
+            return old.Resolution.IsValid ? new DocumentChange(key, null, []) : null;
+        if (old.Current is null)
+            return new DocumentChange(key, next.Current!.Full.ETag, [.. next.Resolution.Values.Select(v => v.Key)]);
+        if (old.Resolution.IsValid && old.Current.Full.ETag == next.Current!.Full.ETag) return null;
+        return new DocumentChange(key, next.Current!.Full.ETag, [.. DocumentDiff.Between(old.Current.Resolution, next.Resolution).Keys]);
+    }
+}
+
+/// <summary>What a change comes to if it is made.</summary>
+/// <param name="Live">The state readers see then.</param>
+/// <param name="Touched">The resolutions of every document that was looked at, changed or not.</param>
+/// <param name="Changes">The documents that change.</param>
+/// <param name="Broken">The documents that were valid and would not be.</param>
+internal sealed record Evaluation(
+    LiveState Live, IReadOnlyList<Resolution> Touched, ImmutableArray<DocumentChange> Changes,
+    ImmutableArray<(DocumentKey Key, ImmutableArray<ConfigError> Errors)> Broken);
