@@ -1,0 +1,98 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Collections.Frozen;
+using System.Security.Cryptography;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Lockstep.Config;
+using Lockstep.Releases;
+using Lockstep.Secrets;
+
+namespace Lockstep.Gate;
+
+/// <summary>
+/// Turns a resolution into the bytes readers get. The ETag is an HMAC of those bytes under a key kept in the database: equal on every node, and no oracle
+/// for guessing secrets.
+/// </summary>
+internal sealed class DocumentRenderer(byte[] etagKey)
+{
+    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    /// <summary>See <see cref="RenderDocument"/>. Keys that derive from a withheld secret are left out and listed.</summary>
+    public RenderedDocument Render(Resolution resolution, FrozenSet<SecretId> withheld)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        var secretKeys = new List<string>();
+        var withheldKeys = new List<string>();
+        var disclosed = new SortedSet<string>(StringComparer.Ordinal);
+        using (var json = new Utf8JsonWriter(buffer, s_options))
+        {
+            json.WriteStartObject();
+            json.WriteString("service", resolution.Key.Service);
+            json.WriteString("environment", resolution.Key.Environment);
+            json.WriteString("label", resolution.LabelName);
+            json.WriteStartObject("values");
+            foreach (var (key, value, _) in resolution.Values)
+            {
+                var references = value.References.ToList();
+                if (withheld.Count > 0 && references.Exists(r => withheld.Contains(r.Id)))
+                {
+                    withheldKeys.Add(key);
+                    continue;
+                }
+                if (references.Count > 0) secretKeys.Add(key);
+                foreach (var reference in references) disclosed.Add($"{reference.Id}@{resolution.Secrets[reference].Version}");
+                json.WritePropertyName(key);
+                WriteValue(json, value, resolution);
+            }
+            json.WriteEndObject();
+            WriteList(json, "secrets", secretKeys);
+            WriteList(json, "withheld", withheldKeys);
+            json.WriteEndObject();
+        }
+        // The opening brace belongs to the head.
+        var body = buffer.WrittenMemory[1..];
+        return new RenderedDocument(body, ETagOf(body.Span), [.. disclosed]);
+    }
+
+    private string ETagOf(ReadOnlySpan<byte> body)
+    {
+        Span<byte> mac = stackalloc byte[32];
+        HMACSHA256.HashData(etagKey, body, mac);
+        return $"W/\"{Base64Url.EncodeToString(mac[..18])}\"";
+    }
+
+    private static void WriteValue(Utf8JsonWriter json, ConfigValue value, Resolution resolution)
+    {
+        switch (value)
+        {
+            case ConfigValue.Scalar scalar:
+                scalar.Value.WriteTo(json);
+                break;
+            case ConfigValue.Secret { Ref: var reference }:
+                var secret = resolution.Secrets[reference].Value;
+                var kind = secret.KindOf(reference.Field) switch
+                {
+                    JsonValueKind.Number => ScalarKind.Number,
+                    JsonValueKind.True or JsonValueKind.False => ScalarKind.Boolean,
+                    _ => ScalarKind.String,
+                };
+                new ScalarValue(kind, secret.Reveal(reference.Field)).WriteTo(json);
+                break;
+            case ConfigValue.Text text:
+                var result = new StringBuilder();
+                foreach (var part in text.Parts)
+                    result.Append(part.Literal ?? resolution.Secrets[part.Ref!].Value.Reveal(part.Ref!.Field));
+                json.WriteStringValue(result.ToString());
+                break;
+        }
+    }
+
+    private static void WriteList(Utf8JsonWriter json, string name, List<string> items)
+    {
+        json.WriteStartArray(name);
+        foreach (var item in items) json.WriteStringValue(item);
+        json.WriteEndArray();
+    }
+}

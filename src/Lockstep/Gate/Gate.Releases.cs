@@ -1,0 +1,91 @@
+using System.Collections.Immutable;
+using Lockstep.Access;
+using Lockstep.Client;
+using Lockstep.Config;
+using Lockstep.Config.Git;
+using Lockstep.Releases;
+using Lockstep.Settings;
+
+namespace Lockstep.Gate;
+
+internal sealed partial class Gate
+{
+    /// <summary>Fetches Git now; completes when readers see what came of it.</summary>
+    public async Task<ReleaseOutcome> RefreshAsync(CallContext call, CancellationToken cancellationToken)
+    {
+        await RequireAsync(call, Permission.ConfigWrite, Subject.Nothing, "config.refresh");
+        await Refresh.FetchAsync(cancellationToken);
+        return await FollowAsync(call, cancellationToken);
+    }
+
+    /// <summary>Makes a release of where the refs stand now, if they moved.</summary>
+    public Task<ReleaseOutcome> FollowAsync(CallContext call, CancellationToken cancellationToken) =>
+        Lane.RunAsync(async (live, ct) =>
+        {
+            // Read in turn: of two who follow, the later never goes back to what the earlier saw.
+            var refs = await Refresh.RefsAsync(live.Release, ct);
+            var moved = refs.Where(r => live.Release.Refs.GetValueOrDefault(r.Key) != r.Value).Select(r => r.Key)
+                .Concat(live.Release.Refs.Keys.Where(name => !refs.ContainsKey(name))).Order(StringComparer.Ordinal).ToList();
+            var shape = DocumentShape.Of(Options.Config);
+            var first = live.Release.Number == 0;
+            if (moved.Count == 0 && !first && shape.Hash == live.Release.Shape.Hash) return new ReleaseChange("git", call.Caller.Name, live.Release) { MayBreak = true };
+            var next = live.Release.Next(Time) with { Refs = refs, Shape = shape };
+            var (by, message) = await DescribeAsync(moved, refs, ct);
+            var kind = moved.Count == 0 && !first ? "shape" : "git";
+            return new ReleaseChange(kind, by ?? call.Caller.Name, next)
+            {
+                Message = message,
+                MayBreak = true,
+                Commits = [.. moved.Select(name => refs.GetValueOrDefault(name)).OfType<string>().Distinct(StringComparer.Ordinal)],
+                Persist = session => Record(session, call, Entry(call, "release." + kind, string.Join(' ', moved.Take(20))) with { Release = next.Number, Detail = message }),
+            };
+        }, cancellationToken);
+
+    /// <summary>The releases before <paramref name="before"/>, newest first, as far as the caller may read what they changed.</summary>
+    public async Task<(List<ReleaseRecord> Items, long? Next)> ReleasesAsync(CallContext call, long before, int limit, CancellationToken cancellationToken)
+    {
+        await RequireAsync(call, Permission.ConfigRead, Subject.Nothing, "release.list");
+        var releases = await History.AllAsync(before, limit, cancellationToken);
+        var items = releases.Select(r => Visible(call.Caller, r)).OfType<ReleaseRecord>().ToList();
+        return (items, releases.Count == limit ? releases[^1].Number : null);
+    }
+
+    /// <summary>One release, as far as the caller may read what it changed.</summary>
+    public async Task<ReleaseRecord> ReleaseAsync(CallContext call, long number, CancellationToken cancellationToken)
+    {
+        await RequireAsync(call, Permission.ConfigRead, Subject.Nothing, "release.show");
+        var found = await History.AllAsync(Existing(number) + 1, 1, cancellationToken);
+        if (Visible(call.Caller, found[0]) is { } visible) return visible;
+        await RecordDenialAsync(call, "release.show", number.ToString(System.Globalization.CultureInfo.InvariantCulture), Permission.ConfigRead.Name());
+        throw new LockstepException(ErrorCode.Forbidden, $"release {number} changed nothing that the token '{call.Caller.Name}' may read");
+    }
+
+    /// <summary>Of the documents that a change concerns, those that the caller may know of.</summary>
+    public static IEnumerable<DocumentChange> VisibleChanges(CallContext call, ReleaseOutcome outcome) => outcome.Changes.Where(c => MayKnow(call.Caller, c.Key));
+
+    private static bool MayKnow(Caller caller, DocumentKey key)
+    {
+        foreach (var environment in key.Environments)
+            if (!caller.Can(Permission.ConfigRead, Subject.Of(key.Service, environment))) return false;
+        return true;
+    }
+
+    // A caller for all services sees every release; others only those that changed a document of theirs, and only those documents.
+    private static ReleaseRecord? Visible(Caller caller, ReleaseRecord release)
+    {
+        if (caller.Grant.ReachesEverything) return release;
+        var own = release.Changes.Where(c => MayKnow(caller, c.Key)).ToImmutableArray();
+        return own.IsEmpty ? null : release with { Changes = own };
+    }
+
+    private async Task<(string? By, string Message)> DescribeAsync(
+        List<string> moved, ImmutableDictionary<string, string> refs, CancellationToken cancellationToken)
+    {
+        var tracked = GitNames.BranchRef(TrackedBranch);
+        var name = moved.Contains(tracked) ? tracked : moved.FirstOrDefault();
+        if (name is null) return (null, Lane.Live.Release.Number == 0 ? "first start" : "the settings that shape documents");
+        if (!refs.TryGetValue(name, out var commit)) return (null, $"{name} deleted");
+        if (await Refresh.DescribeAsync(commit, cancellationToken) is not { } info) return (null, name);
+        return (info.Author, name == tracked ? info.Subject : $"{name}: {info.Subject}");
+    }
+}
