@@ -1,0 +1,99 @@
+using System.Buffers;
+using Lockstep.Access;
+using Lockstep.Audit;
+using Lockstep.Client;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
+
+namespace Lockstep.Http;
+
+/// <summary>Handles one call of an identified caller.</summary>
+internal delegate Task ApiHandler(HttpContext context, CallContext call);
+
+/// <summary>What every route shares: who calls, and how failures are answered.</summary>
+internal sealed partial class Api(Authenticator authenticator, FailedAuthentications failures, IEndpointRouteBuilder routes, ILogger<Api> log)
+{
+    private const int MaxInstanceLength = 128;
+
+    private static readonly SearchValues<char> s_hex = SearchValues.Create("0123456789abcdef");
+
+    /// <summary>Adds a route. The record names it by its method and the pattern up to its first parameter.</summary>
+    public void Map(string method, string pattern, ApiHandler handler)
+    {
+        var name = $"{method} {(pattern.IndexOf("/{", StringComparison.Ordinal) is var end and > 0 ? pattern[..end] : pattern)}";
+        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, handler));
+    }
+
+    private async Task InvokeAsync(HttpContext context, string route, ApiHandler handler)
+    {
+        try
+        {
+            await handler(context, Identify(context, route));
+        }
+        catch (LockstepException e)
+        {
+            if (e.Code == ErrorCode.Internal || e.Code == ErrorCode.Unavailable) LogFailed(route, e.Code.Name, e.Message);
+            await Problems.WriteAsync(context, e);
+        }
+        catch (BadHttpRequestException e)
+        {
+            context.Response.StatusCode = e.StatusCode;
+            await Problems.WriteForStatusAsync(context);
+        }
+        catch (Exception e) when (context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException)
+        {
+            // The client is gone; there is nobody to tell.
+        }
+        catch (Exception e)
+        {
+            LogDefect(e, route, context.TraceIdentifier);
+            await Problems.WriteAsync(context, new LockstepException(ErrorCode.Internal, $"an unexpected failure; the server's log has it under {context.TraceIdentifier}"));
+        }
+    }
+
+    private CallContext Identify(HttpContext context, string route)
+    {
+        var address = context.Connection.RemoteIpAddress;
+        if (address is { IsIPv4MappedToIPv6: true }) address = address.MapToIPv4();
+        var (failure, caller, _) = authenticator.Authenticate(BearerOf(context.Request), address);
+        if (caller is null)
+        {
+            // Another scheme is a failed attempt too.
+            if (failure == AuthenticationFailure.Missing && context.Request.Headers.Authorization.Count > 0) failure = AuthenticationFailure.Malformed;
+            if (failure != AuthenticationFailure.Missing) failures.Count(address, failure.Word());
+            throw new LockstepException(ErrorCode.Unauthenticated, failure == AuthenticationFailure.Missing
+                ? "a token is needed: send Authorization: Bearer lks_…"
+                : "the token is not valid (any more), or not from this address");
+        }
+        return new CallContext(caller, address, InstanceOf(context.Request), TraceOf(context.Request), route);
+    }
+
+    private static string? BearerOf(HttpRequest request)
+    {
+        var header = request.Headers.Authorization;
+        if (header.Count != 1 || header[0] is not { } text) return null;
+        return text.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? text[7..].Trim() : null;
+    }
+
+    private static string? InstanceOf(HttpRequest request)
+    {
+        if (!request.Headers.TryGetValue("Lockstep-Instance", out var header) || header.Count != 1 || header[0] is not { Length: > 0 } name) return null;
+        return name.Length <= MaxInstanceLength && name.All(c => c is > ' ' and < (char)127)
+            ? name
+            : throw new LockstepException(ErrorCode.BadRequest, $"the header Lockstep-Instance must be 1 to {MaxInstanceLength} printable ASCII characters without spaces");
+    }
+
+    // W3C trace context: version-traceid-parent-flags. Anything else is no trace.
+    private static string? TraceOf(HttpRequest request) =>
+        request.Headers.TraceParent is [{ Length: 55 } parent] && parent.AsSpan(3, 32) is var id && !id.ContainsAnyExcept(s_hex)
+            ? id.ToString()
+            : null;
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Route} failed: {Code}: {Detail}")]
+    private partial void LogFailed(string route, string code, string detail);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Route} met a defect (request {RequestId})")]
+    private partial void LogDefect(Exception exception, string route, string requestId);
+}
