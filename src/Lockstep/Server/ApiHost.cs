@@ -1,0 +1,67 @@
+using Lockstep.Access;
+using Lockstep.Audit;
+using Lockstep.Http;
+using Lockstep.Settings;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.HttpOverrides;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging;
+using IPNetwork = System.Net.IPNetwork;
+
+namespace Lockstep.Server;
+
+/// <summary>The listener that clients use.</summary>
+internal sealed class ApiHost : IAsyncDisposable
+{
+    private readonly WebApplication _app;
+    private readonly Health _health;
+
+    private ApiHost(WebApplication app, Health health) => (_app, _health) = (app, health);
+
+    public string Address => WebHosts.AddressOf(_app);
+
+    public static async Task<ApiHost> StartAsync(
+        ServerOptions options, Gate.Gate gate, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers, CancellationToken cancellationToken)
+    {
+        var app = WebHosts.Create(options.Listen, loggers, maxConnections: 20_000);
+        if (!options.TrustedProxies.IsEmpty) app.UseForwardedHeaders(Forwarded(options.TrustedProxies));
+        app.Use(async (context, next) =>
+        {
+            await next(context);
+            if (context.Response is { HasStarted: false, StatusCode: >= 400, ContentType: null }) await Problems.WriteForStatusAsync(context);
+        });
+        app.UseRouting();
+        MapRoutes(app, gate, access, health, loggers);
+        await Listening.StartAsync(app, options.Listen, "listen", cancellationToken);
+        return new ApiHost(app, health);
+    }
+
+    /// <summary>Every route of the listener.</summary>
+    public static void MapRoutes(
+        IEndpointRouteBuilder routes, Gate.Gate gate, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers)
+    {
+        ManagementHost.MapHealth(routes, health, withReasons: false);
+        var api = new Api(access.Authenticator, access.Failures, routes, loggers.CreateLogger<Api>());
+        new ConfigRoutes(gate).Map(api);
+        new SecretRoutes(gate).Map(api);
+        new TokenRoutes(gate).Map(api);
+        new AuditRoutes(gate).Map(api);
+        OpenApi.Map(routes);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        _health.Stopping();
+        await _app.StopAsync();
+        await _app.DisposeAsync();
+    }
+
+    private static ForwardedHeadersOptions Forwarded(IReadOnlyList<IPNetwork> proxies)
+    {
+        var options = new ForwardedHeadersOptions { ForwardedHeaders = ForwardedHeaders.XForwardedFor | ForwardedHeaders.XForwardedProto, ForwardLimit = null };
+        options.KnownIPNetworks.Clear();
+        options.KnownProxies.Clear();
+        foreach (var proxy in proxies) options.KnownIPNetworks.Add(proxy);
+        return options;
+    }
+}

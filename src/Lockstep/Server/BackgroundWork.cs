@@ -1,0 +1,128 @@
+using Lockstep.Audit;
+using Lockstep.Client;
+using Lockstep.Config;
+using Lockstep.Releases;
+using Microsoft.Extensions.Logging;
+
+namespace Lockstep.Server;
+
+/// <summary>What the server does by itself: follow the repository, and keep its books once a minute.</summary>
+internal sealed partial class BackgroundWork : IAsyncDisposable
+{
+    private static readonly TimeSpan s_bookkeeping = TimeSpan.FromMinutes(1);
+
+    private static readonly TimeSpan s_settling = TimeSpan.FromSeconds(1);
+
+    private static readonly TimeSpan s_maintenance = TimeSpan.FromDays(1);
+
+    // A document that is read all day is written once an hour.
+    private static readonly TimeSpan s_usageGrain = TimeSpan.FromHours(1);
+
+    private readonly CancellationTokenSource _stop = new();
+    private readonly Gate.Gate _gate;
+    private readonly KnownDocuments _known;
+    private readonly FailedAuthentications _failures;
+    private readonly ILogger _log;
+    private readonly Dictionary<DocumentKey, long> _saved = [];
+    private Task _running = Task.CompletedTask;
+
+    private BackgroundWork(Gate.Gate gate, KnownDocuments known, FailedAuthentications failures, ILogger log) =>
+        (_gate, _known, _failures, _log) = (gate, known, failures, log);
+
+    public static BackgroundWork Start(Gate.Gate gate, KnownDocuments known, FailedAuthentications failures, ILoggerFactory loggers)
+    {
+        var work = new BackgroundWork(gate, known, failures, loggers.CreateLogger<BackgroundWork>());
+        work._running = Task.WhenAll(
+            work.RepeatAsync("refresh", gate.Options.Config.Refresh, work.RefreshAsync),
+            work.RepeatAsync("reading of the tokens", s_settling, gate.SettleTokensAsync),
+            work.RepeatAsync("bookkeeping", s_bookkeeping, work.KeepBooksAsync),
+            work.RepeatAsync("repository maintenance", s_maintenance, gate.Refresh.MaintainAsync));
+        return work;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await _stop.CancelAsync();
+        await _running;
+        try
+        {
+            await RecordFailuresAsync(CancellationToken.None);
+        }
+        catch (LockstepException e)
+        {
+            LogFailed("record of failed authentications", e.Message);
+        }
+        _stop.Dispose();
+    }
+
+    private async Task RepeatAsync(string name, TimeSpan interval, Func<CancellationToken, Task> work)
+    {
+        var failing = false;
+        while (!_stop.IsCancellationRequested)
+        {
+            try
+            {
+                // A tenth of jitter, so that many servers do not ask one remote in step.
+                await Task.Delay(interval * (0.95 + Random.Shared.NextDouble() / 10), _gate.Time, _stop.Token);
+                await work(_stop.Token);
+                if (failing) LogRecovered(name);
+                failing = false;
+            }
+            catch (OperationCanceledException) when (_stop.IsCancellationRequested)
+            {
+                return;
+            }
+            catch (Exception e)
+            {
+                // Once per outage: an hour without the remote is one line, not a hundred and twenty.
+                if (!failing) LogFailed(name, (e as LockstepException)?.Message ?? e.ToString());
+                failing = true;
+            }
+        }
+    }
+
+    private async Task RefreshAsync(CancellationToken cancellationToken)
+    {
+        var before = _gate.Lane.Live.Release.Number;
+        var outcome = await _gate.RefreshAsync(LockstepServer.SystemCall("git"), cancellationToken);
+        if (outcome.Release.Number != before) LogReleased(outcome.Release.Number, outcome.Changes.Length);
+    }
+
+    private async Task KeepBooksAsync(CancellationToken cancellationToken)
+    {
+        await RecordFailuresAsync(cancellationToken);
+        var now = _gate.Time.GetUtcNow();
+        var before = now - KnownDocuments.Retention;
+        var forgotten = await _gate.Lane.ForgetAsync(before, cancellationToken);
+        var used = _gate.Lane.Live.Documents
+            .Select(d => (d.Key, At: d.Value.Usage.LastServedAt))
+            .Where(d => d.At - _saved.GetValueOrDefault(d.Key) >= s_usageGrain.TotalMilliseconds).ToList();
+        if (used.Count == 0 && forgotten.Count == 0) return;
+        await _known.SaveUsageAsync(used, forgotten, before, cancellationToken);
+        foreach (var (key, at) in used) _saved[key] = at;
+        foreach (var key in forgotten) _saved.Remove(key);
+    }
+
+    private async Task RecordFailuresAsync(CancellationToken cancellationToken)
+    {
+        var entries = _failures.Drain();
+        try
+        {
+            await Task.WhenAll(entries.Select(e => _gate.Audit.RecordAsync(e, cancellationToken)));
+        }
+        catch
+        {
+            _failures.PutBack(entries);
+            throw;
+        }
+    }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "Release {Release} changed {Documents} known documents")]
+    private partial void LogReleased(long release, int documents);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "The {Work} fails and will be tried again: {Reason}")]
+    private partial void LogFailed(string work, string reason);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The {Work} works again")]
+    private partial void LogRecovered(string work);
+}

@@ -1,0 +1,92 @@
+using Lockstep.Access;
+using Lockstep.Audit;
+using Lockstep.Client;
+using Lockstep.Releases;
+using Lockstep.Secrets;
+using Lockstep.Settings;
+using Lockstep.Storage;
+using Microsoft.Extensions.Logging;
+
+namespace Lockstep.Server;
+
+/// <summary>The data directory, the database and the master key of a server, opened and checked against each other.</summary>
+internal sealed class DataStore : IAsyncDisposable
+{
+    private readonly Stack<object> _parts = new();
+
+    private DataStore()
+    {
+    }
+
+    public Database Database { get; private set; } = null!;
+
+    public MasterKey MasterKey { get; private set; } = null!;
+
+    public AuditLog Audit { get; private set; } = null!;
+
+    public TokenTable Tokens { get; private set; } = null!;
+
+    /// <summary>The key of the documents' ETags.</summary>
+    public byte[] ETagKey { get; private set; } = [];
+
+    public static async Task<DataStore> OpenAsync(
+        ServerOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var store = new DataStore();
+        try
+        {
+            store._parts.Push(DataDirectory.Lock(options.Data, time));
+            store._parts.Push(store.Database = await Database.OpenAsync(options.Data, options.Database, loggers, time, cancellationToken));
+            store._parts.Push(store.MasterKey = await MasterKey.OpenAsync(options.MasterKey, options.Data, store.Database, cancellationToken));
+            store.ETagKey = await store.Database.WriteAsync(session => new KeyRing(store.MasterKey).GetOrCreate(session, "etag-key"), cancellationToken);
+            store.Audit = new AuditLog(store.Database, store.MasterKey.Derive("audit"), "local");
+            store.Tokens = new TokenTable(RoleSet.From(options.Roles), time);
+            await store.Database.ReadAsync(session => { store.Tokens.Load(session); return true; }, cancellationToken);
+            return store;
+        }
+        catch
+        {
+            await store.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Makes the token <paramref name="name"/> with the role admin; one that exists is rolled when <paramref name="roll"/> says so.</summary>
+    /// <exception cref="LockstepException">conflict when there are tokens already.</exception>
+    public async Task<string> AdminTokenAsync(string name, bool roll, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var self = Caller.System("init");
+        var change = await Database.WriteAsync(session =>
+        {
+            var exists = Tokens.Find(name) is not null;
+            if (!roll && Tokens.All.Count > 0)
+                throw new LockstepException(ErrorCode.Conflict, $"there are tokens already; if every admin token is lost, 'lockstep init --roll' gives '{name}' a new secret");
+            var made = exists ? Tokens.Roll(session, self, name, TimeSpan.Zero) : Tokens.Create(session, self, new NewToken(name, "admin"));
+            var action = exists ? "token.roll" : "token.create";
+            ReleaseStore.WriteJournal(session, null, "token", self.Name, time.GetUtcNow(), $"{action} {name}");
+            Audit.Append(session, new AuditEntry
+            {
+                At = time.GetUtcNow(),
+                Action = action,
+                Decision = AuditEntry.Allowed,
+                Actor = self.Name,
+                TokenId = self.TokenId,
+                Route = "init",
+                Subject = name,
+                Detail = $"token {made.Record.Id}, role admin",
+            });
+            return made;
+        }, cancellationToken);
+        Tokens.Apply(change);
+        return change.Token!.Value.Export();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        while (_parts.TryPop(out var part))
+        {
+            if (part is IAsyncDisposable asynchronous) await asynchronous.DisposeAsync();
+            else ((IDisposable)part).Dispose();
+        }
+    }
+}

@@ -1,0 +1,132 @@
+using Lockstep.Access;
+using Lockstep.Audit;
+using Lockstep.Client;
+using Lockstep.Config;
+using Lockstep.Config.Git;
+using Lockstep.Gate;
+using Lockstep.Releases;
+using Lockstep.Secrets;
+using Lockstep.Secrets.Embedded;
+using Lockstep.Settings;
+using Microsoft.Extensions.Logging;
+
+namespace Lockstep.Server;
+
+/// <summary>
+/// The server: everything is made here, by hand, from the settings upwards, and ends in the opposite order. What fails on the way ends the start with the
+/// reason.
+/// </summary>
+internal sealed class LockstepServer : IAsyncDisposable
+{
+    private readonly Stack<object> _parts = new();
+    private readonly ServerOptions _options;
+    private readonly ILoggerFactory _loggers;
+    private readonly TimeProvider _time;
+
+    private LockstepServer(ServerOptions options, ILoggerFactory loggers, TimeProvider time) => (_options, _loggers, _time) = (options, loggers, time);
+
+    /// <summary>Where the interface answers, with the port that was taken.</summary>
+    public string Address { get; private set; } = "";
+
+    /// <summary>Where health and metrics answer.</summary>
+    public string ManagementAddress { get; private set; } = "";
+
+    public Gate.Gate Gate { get; private set; } = null!;
+
+    public GitRepository Repository { get; private set; } = null!;
+
+    /// <summary>Starts and returns when requests are answered.</summary>
+    /// <exception cref="LockstepException">Why it can't start, and the way out.</exception>
+    public static async Task<LockstepServer> StartAsync(
+        ServerOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var server = new LockstepServer(options, loggers, time);
+        try
+        {
+            await server.StartAsync(cancellationToken);
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
+    /// <summary>Stops taking requests, lets those under way finish, then closes everything.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        while (_parts.TryPop(out var part))
+        {
+            if (part is IAsyncDisposable asynchronous) await asynchronous.DisposeAsync();
+            else ((IDisposable)part).Dispose();
+        }
+    }
+
+    private async Task StartAsync(CancellationToken cancellationToken)
+    {
+        var data = Own(await DataStore.OpenAsync(_options, _loggers, _time, cancellationToken));
+        var health = new Health(_time);
+        // Health answers before the repository is there, so that a slow clone is a start under way and not a dead process.
+        ManagementAddress = Own(await ManagementHost.StartAsync(_options.Management, health, Own(new OpenMetrics()), _loggers, cancellationToken)).Address;
+        var mounts = new SecretMounts(new EmbeddedStore(data.Database, data.MasterKey, _time), new Dictionary<string, ISecretStore>(StringComparer.Ordinal));
+        var secrets = new SecretReader(mounts, _time);
+        var releases = new ReleaseStore(data.Database);
+        var newest = await releases.NewestAsync(cancellationToken);
+        Repository = Own(await GitRepository.OpenAsync(
+            _options.Config, _options.Data, _loggers, _time, cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch))));
+        var renderer = new DocumentRenderer(data.ETagKey);
+        var sources = Own(new SourceLoader(Repository));
+        var resolver = new ReleaseResolver(new DocumentResolver(sources, secrets), releases, Repository);
+        var evaluator = new ReleaseEvaluator(resolver, sources, renderer.Render);
+        var known = new KnownDocuments(data.Database);
+        var lane = Own(new ReleaseLane(evaluator, known, Repository, data.Database, _time));
+        Gate = new Gate.Gate
+        {
+            Lane = lane,
+            History = Own(new DocumentHistory(data.Database, evaluator, _options.Config.Branch)),
+            Refresh = Own(new GitRefresh(Repository, lane, _options.Config.Branch)),
+            Mounts = mounts,
+            Secrets = secrets,
+            Tokens = data.Tokens,
+            Cursors = new ListCursors(data.MasterKey.Derive("list-cursor")),
+            Audit = data.Audit,
+            Database = data.Database,
+            Options = _options,
+            Time = _time,
+        };
+        await LoadAsync(lane, newest, known, cancellationToken);
+
+        var failures = new FailedAuthentications(_time);
+        // Statement order matters: what is owned last ends first: requests, then the work in the background, then what both use.
+        Own(BackgroundWork.Start(Gate, known, failures, _loggers));
+        var api = Own(await ApiHost.StartAsync(_options, Gate, (new Authenticator(data.Tokens), failures), health, _loggers, cancellationToken));
+        Address = api.Address;
+        Own(new ServerMetrics(data.Database, lane, _time)).Publish();
+        health.Started(data.Database, lane, _options.Data);
+    }
+
+    // The newest release as it was, then what Git and the settings have become since.
+    private async Task LoadAsync(ReleaseLane lane, ReleaseState newest, KnownDocuments known, CancellationToken cancellationToken)
+    {
+        var now = _time.GetUtcNow();
+        var documents = await known.ListAsync(now - KnownDocuments.Retention, cancellationToken);
+        var listed = _options.Known.Select(k => (Key: new DocumentKey(k.Service, k.Environment), Usage: new DocumentUsage(now.ToUnixTimeMilliseconds()) { IsListed = true }));
+        var all = listed.Concat(documents.Select(d => (d.Key, Usage: new DocumentUsage(d.LastServedAt)))).DistinctBy(d => d.Key).ToList();
+        // Before the first release there is nothing that a document could be.
+        if (newest.Number > 0) await lane.LoadAsync(newest, all, cancellationToken);
+        if (Repository.OpenFailure is { } failure) lane.MarkStale(failure.Message, Repository.FetchedAt);
+        await Gate.FollowAsync(SystemCall("git"), cancellationToken);
+        if (newest.Number == 0) await lane.LoadAsync(lane.Live.Release, all, cancellationToken);
+    }
+
+    /// <summary>The server itself as a caller.</summary>
+    public static CallContext SystemCall(string part) => new(Caller.System(part), null, null, null, "server");
+
+    private T Own<T>(T part)
+        where T : notnull
+    {
+        _parts.Push(part);
+        return part;
+    }
+}

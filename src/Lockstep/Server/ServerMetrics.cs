@@ -1,0 +1,37 @@
+using System.Diagnostics.Metrics;
+using Lockstep.Releases;
+using Lockstep.Settings;
+using Lockstep.Storage;
+
+namespace Lockstep.Server;
+
+/// <summary>What is read off the server's state when metrics are collected.</summary>
+internal sealed class ServerMetrics(Database database, ReleaseLane lane, TimeProvider time) : IDisposable
+{
+    // Instruments live as long as the process; they read whichever server runs now.
+    private static volatile ServerMetrics? s_current;
+
+    static ServerMetrics()
+    {
+        var meter = Telemetry.Meter;
+        Gauge(meter, "lockstep.release", "The newest release", m => m.Live.Release.Number);
+        Gauge(meter, "lockstep.documents.known", "Documents that are kept up to date", m => m.Live.Documents.Count);
+        Gauge(meter, "lockstep.documents.invalid", "Known documents that do not resolve at the newest release", m => m.Live.Documents.Values.Count(d => !d.Resolution.IsValid));
+        Gauge(meter, "lockstep.repository.stale", "How long the repository has not answered", m => (m.Live.Stale is { } s ? m.Time.GetUtcNow() - s.Since : TimeSpan.Zero).TotalSeconds, "s");
+        meter.CreateObservableCounter("lockstep.database.commits", () => s_current is { } m ? [new Measurement<long>(m.Database.Commits)] : Array.Empty<Measurement<long>>(), null, "Write transactions that were committed");
+    }
+
+    private LiveState Live => lane.Live;
+
+    private Database Database => database;
+
+    private TimeProvider Time => time;
+
+    /// <summary>From now on the gauges read this server.</summary>
+    public void Publish() => s_current = this;
+
+    public void Dispose() => Interlocked.CompareExchange(ref s_current, null, this);
+
+    private static void Gauge(Meter meter, string name, string description, Func<ServerMetrics, double> read, string? unit = null) =>
+        meter.CreateObservableGauge(name, () => s_current is { } m ? [new Measurement<double>(read(m))] : Array.Empty<Measurement<double>>(), unit, description);
+}
