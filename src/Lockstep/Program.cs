@@ -1,1 +1,1 @@
-return 0;
+return await Lockstep.Cli.VerbTable.RunAsync(args);

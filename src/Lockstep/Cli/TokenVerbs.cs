@@ -1,0 +1,131 @@
+using System.CommandLine;
+using Lockstep.Client;
+
+namespace Lockstep.Cli;
+
+/// <summary><c>lockstep token …</c>.</summary>
+internal static class TokenVerbs
+{
+    public static Command Build(GlobalOptions globals) =>
+        new("token", "Create, list, roll and revoke service tokens") { Create(globals), List(globals), Roll(globals), Revoke(globals) };
+
+    private static Verb Create(GlobalOptions globals)
+    {
+        var verb = new Verb("create", "Create a service token",
+            "lockstep token create payments-prod --role reader -s payments -e production --secret 'payments/**' --expires-in 90d",
+            "lockstep token create ci --role writer --out ci.token")
+        {
+            Details = """
+                It is printed once and kept nowhere: nobody can show it again. Nobody grants more than they hold.
+                """,
+        };
+        var name = new Argument<string>("NAME") { Description = "A name for it" };
+        var role = new Option<string>("--role") { Description = "admin, writer, reader, viewer, or a role of your own", HelpName = "ROLE", Required = true };
+        var services = Globs("--service", "-s", "Narrow it to services");
+        var environments = Globs("--environment", "-e", "Narrow it to environments");
+        var secrets = Globs("--secret", null, "Narrow it to secret ids");
+        var cidrs = Globs("--cidr", null, "Accept it from these networks only, such as 10.0.0.0/8");
+        var expires = new Option<string?>("--expires-in") { Description = "How long it lives, such as 24h or 90d; default: until it is revoked", HelpName = "DURATION" };
+        var outFile = PrivateFile.Option();
+        verb.Add(name);
+        foreach (var option in new Option[] { role, services, environments, secrets, cidrs, expires, outFile }) verb.Add(option);
+        globals.Action(verb, async (session, cancellationToken) =>
+        {
+            var request = new TokenCreate
+            {
+                Name = session.Get(name),
+                Role = session.Get(role)!,
+                Services = NullIfEmpty(session.Get(services)),
+                Environments = NullIfEmpty(session.Get(environments)),
+                Secrets = NullIfEmpty(session.Get(secrets)),
+                Cidrs = NullIfEmpty(session.Get(cidrs)),
+                ExpiresIn = Duration(session.Get(expires), "--expires-in"),
+            };
+            using var file = session.Get(outFile) is { } path ? PrivateFile.Create(path) : null;
+            Print(session, await session.Client.CreateTokenAsync(request, cancellationToken), file);
+        });
+        return verb;
+    }
+
+    private static Verb List(GlobalOptions globals)
+    {
+        var verb = new Verb("list", "List the service tokens, revoked ones too", "lockstep token list");
+        globals.Action(verb, async (session, cancellationToken) =>
+        {
+            var page = await session.Client.ListTokensAsync(cancellationToken);
+            session.Output.Result(page, LockstepJson.Default.TokenPage, text => Output.Table(text,
+                ["NAME", "ID", "ROLE", "SERVICES", "ENVIRONMENTS", "SECRETS", "CREATED", "EXPIRES", "REVOKED"],
+                page.Items.Select(t => new[]
+                {
+                    t.Name, t.Id, t.Role, Output.List(t.Services), Output.List(t.Environments), Output.List(t.Secrets),
+                    Output.Time(t.CreatedAt), Output.Time(t.ExpiresAt), Output.Time(t.RevokedAt),
+                })));
+        });
+        return verb;
+    }
+
+    private static Verb Roll(GlobalOptions globals)
+    {
+        var verb = new Verb("roll", "Give a token a new text. The old one is dead at once, or after --grace",
+            "lockstep token roll payments-prod --yes",
+            "lockstep token roll payments-prod --grace 10m --out payments.token --yes");
+        var name = new Argument<string>("NAME") { Description = "Its name" };
+        var grace = new Option<string?>("--grace") { Description = "How long the old text still works, such as 10m", HelpName = "DURATION" };
+        var outFile = PrivateFile.Option();
+        var yes = Confirmation.AddYes(verb);
+        verb.Add(name);
+        verb.Add(grace);
+        verb.Add(outFile);
+        globals.Action(verb, async (session, cancellationToken) =>
+        {
+            var after = Duration(session.Get(grace), "--grace");
+            Confirmation.Ask(session, yes, $"Roll the token {session.Get(name)}? Its present text stops working {(after is null ? "at once" : "in " + Durations.Format(after.Value))}.");
+            using var file = session.Get(outFile) is { } path ? PrivateFile.Create(path) : null;
+            Print(session, await session.Client.RollTokenAsync(session.Get(name), after, cancellationToken), file);
+        });
+        return verb;
+    }
+
+    private static Verb Revoke(GlobalOptions globals)
+    {
+        var verb = new Verb("revoke", "End a token at once, everywhere", "lockstep token revoke payments-prod --yes");
+        var name = new Argument<string>("NAME") { Description = "Its name" };
+        var yes = Confirmation.AddYes(verb);
+        verb.Add(name);
+        globals.Action(verb, async (session, cancellationToken) =>
+        {
+            Confirmation.Ask(session, yes, $"Revoke the token {session.Get(name)}?");
+            await session.Client.RevokeTokenAsync(session.Get(name), cancellationToken);
+            session.Output.Result(new Done { Name = session.Get(name) }, CliJson.Default.Done, text => text.WriteLine(Output.Printable($"revoked {session.Get(name)}")));
+        });
+        return verb;
+    }
+
+    private static Option<string[]?> Globs(string name, string? alias, string description)
+    {
+        var option = new Option<string[]?>(name, alias is null ? [] : [alias]) { Description = description + "; may be repeated", HelpName = "GLOB" };
+        option.AllowMultipleArgumentsPerToken = false;
+        return option;
+    }
+
+    private static string[]? NullIfEmpty(string[]? items) => items is { Length: > 0 } ? items : null;
+
+    private static TimeSpan? Duration(string? text, string option)
+    {
+        if (text is null) return null;
+        return Durations.TryParse(text, out var duration) ? duration
+            : throw new LockstepException(ErrorCode.BadRequest, $"{option} '{text}' is not a duration: write a whole number and a unit, such as 30s, 15m, 24h or 90d");
+    }
+
+    private static void Print(Session session, TokenCreated token, FileStream? file)
+    {
+        if (file is not null)
+        {
+            PrivateFile.WriteLine(file, token.Token);
+            token = token with { Token = file.Name };
+        }
+        session.Output.Result(token, LockstepJson.Default.TokenCreated, text => text.WriteLine(token.Token));
+        if (!session.Json)
+            session.Output.Remark($"token {token.Name} ({token.Id}), {(token.ExpiresAt is { } at ? "until " + Output.Time(at) : "until it is revoked")}{(file is null ? "; it is not shown again" : "")}");
+    }
+}
