@@ -1,0 +1,22 @@
+using Lockstep.Access;
+using Lockstep.Audit;
+using Lockstep.Server;
+using Lockstep.Settings;
+using Microsoft.AspNetCore.Routing;
+using Microsoft.Extensions.Logging.Abstractions;
+
+namespace Lockstep.Tests.Support;
+
+/// <summary>The routes as the server maps them.</summary>
+internal static class Routes
+{
+    /// <summary>Method and pattern of each, such as <c>GET /v1/secrets/{**id}</c>.</summary>
+    public static async Task<IReadOnlyList<(string Method, string Pattern)>> OfAsync(TestServer server)
+    {
+        await using var app = WebHosts.Create(ListenAddress.Loopback(0), NullLoggerFactory.Instance, maxConnections: 1);
+        var access = (new Authenticator(server.Gate.Tokens), new FailedAuthentications(TimeProvider.System));
+        ApiHost.MapRoutes(app, server.Gate, access, new Health(TimeProvider.System), NullLoggerFactory.Instance);
+        return [.. ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).Cast<RouteEndpoint>()
+            .SelectMany(e => e.Metadata.GetMetadata<HttpMethodMetadata>()!.HttpMethods.Select(m => (m, e.RoutePattern.RawText!)))];
+    }
+}
