@@ -1,0 +1,15 @@
+namespace Lockstep.Benchmarks;
+
+internal sealed record Benchmark(string Name, Func<Plan, Task<IReadOnlyList<Figure>>> RunAsync);
+
+internal static class BenchmarkTable
+{
+    public static IReadOnlyList<Benchmark> All { get; } =
+    [
+        new("config-get", plan => ConfigGet.RunAsync(plan, "plain", "≥ 80 % of bare")),
+        new("config-get-secrets", plan => ConfigGet.RunAsync(plan, "sealed", "≥ 50 % of bare")),
+        new("startup", Startup.RunAsync),
+        new("run", RunOverhead.RunAsync),
+        new("refresh", Refresh.RunAsync),
+    ];
+}
