@@ -27,10 +27,12 @@ internal sealed class DocumentHistory(Database database, ReleaseEvaluator evalua
     public async Task<Document> AtAsync(DocumentKey key, long release, ReleaseState now, CancellationToken cancellationToken)
     {
         var slot = (key, release, Volatile.Read(ref _purges));
-        if (_documents.TryGetValue(slot, out Document? document) && document!.Resolution.SecretIds.All(now.Active.ContainsKey)) return document;
+        if (_documents.TryGetValue(slot, out Document? document) && Lives(document!, now)) return document!;
         // Equal requests share one resolution; it belongs to none of them.
         var flight = _flights.GetOrAdd(slot, s => new Lazy<Task<Document>>(() => Task.Run(() => ResolveAsync(s, now))));
-        return await flight.Value.WaitAsync(cancellationToken);
+        document = await flight.Value.WaitAsync(cancellationToken);
+        // It may have begun before one of its secrets was deleted; who asks afterwards does not get it from there.
+        return Lives(document, now) ? document : await ResolveAsync(slot, now);
     }
 
     /// <summary>The document at the commit that its label names, with the secrets that are active in <paramref name="now"/>.</summary>
@@ -80,6 +82,8 @@ internal sealed class DocumentHistory(Database database, ReleaseEvaluator evalua
         }, cancellationToken);
 
     public void Dispose() => _documents.Dispose();
+
+    private static bool Lives(Document document, ReleaseState now) => document.Resolution.SecretIds.All(now.Active.ContainsKey);
 
     private async Task<Document> ResolveAsync((DocumentKey Key, long Release, int Purges) slot, ReleaseState now)
     {
