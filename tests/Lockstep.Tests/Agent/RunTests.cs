@@ -139,9 +139,10 @@ public sealed class RunTests
     {
         await using var server = await FakeServer.StartAsync(FakeServer.Snapshot("{}"));
         using var lockstep = LockstepProcess.For(server);
-        // In `wait` a shell hears a signal at once, whatever its children do; the sleep after it is for a second one to be seen.
-        var script = lockstep.WriteFile("child.sh", "trap 'echo got' INT\nsleep 60 &\necho ready\nwait $!\nkill $!\nsleep 0.5\nexit 7\n");
-        var start = new ProcessStartInfo("script", ["-qec", $"{LockstepProcess.Executable} run -s a -e b -- sh {script}", "/dev/null"])
+        // The loop hears the signal whenever it comes; the sleep after it is for a second one to be seen.
+        var script = lockstep.WriteFile("child.sh", "trap 'echo got; heard=1' INT\necho ready\ni=0\nwhile [ -z \"$heard\" ] && [ $i -lt 1000 ]; do sleep 0.02; i=$((i+1)); done\nsleep 0.3\nexit 7\n");
+        // exec: a shell in between would get the Ctrl-C too, and some (dash) then end with 130 whatever their child said.
+        var start = new ProcessStartInfo("script", ["-qec", $"exec {LockstepProcess.Executable} run -s a -e b -- sh {script}", "/dev/null"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
