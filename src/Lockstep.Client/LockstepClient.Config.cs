@@ -58,7 +58,7 @@ public sealed partial class LockstepClient
     private async Task<HttpResponseMessage> SendConfigAsync(string service, string environment, ConfigQuery? query, string? format, CancellationToken cancellationToken)
     {
         var route = Document(service, environment).Query("label", query?.Label).Query("release", query?.Release).Query("format", format);
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(_base, route.ToString()));
+        using var request = Request(HttpMethod.Get, route.ToString());
         if (query?.IfNoneMatch is { } etag) request.Headers.TryAddWithoutValidation("If-None-Match", etag);
         await AuthoriseAsync(request, cancellationToken);
         return await ExchangeAsync(request, cancellationToken);

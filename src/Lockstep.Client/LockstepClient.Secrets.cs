@@ -17,7 +17,7 @@ public sealed partial class LockstepClient
     public async Task<SecretPlaintext> RevealSecretAsync(string id, int? version = null, CancellationToken cancellationToken = default)
     {
         using var key = ECDiffieHellman.Create(ECCurve.NamedCurves.nistP256);
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(_base, Secret("v1/secrets", id).Query("version", version).ToString()));
+        using var request = Request(HttpMethod.Get, Secret("v1/secrets", id).Query("version", version).ToString());
         request.Headers.TryAddWithoutValidation("Lockstep-Seal-To", Jwe.ExportPublicKey(key));
         await AuthoriseAsync(request, cancellationToken);
         using var response = await ExchangeAsync(request, cancellationToken);

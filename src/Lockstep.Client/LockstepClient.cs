@@ -18,35 +18,31 @@ public sealed partial class LockstepClient : IDisposable
     private readonly LockstepClientOptions _options;
     private readonly HttpClient _http;
     private readonly bool _ownsHttp;
-    private readonly Uri _base;
+    private readonly Uri[] _servers;
 
-    /// <summary>A client of the server at <see cref="LockstepClientOptions.Address"/>.</summary>
-    /// <param name="options">Where the server is and which token to show.</param>
+    // The one that answered last: the next call begins there.
+    private volatile int _preferred;
+
+    /// <summary>A client of the servers at <see cref="LockstepClientOptions.Addresses"/>.</summary>
+    /// <param name="options">Where the servers are and which token to show.</param>
     /// <param name="http">Sends the requests in place of a client of its own; its time limit and redirects are its owner's.</param>
-    /// <exception cref="LockstepException">bad-request when the address is not http or https, or a token would go over plain http to another machine.</exception>
+    /// <exception cref="LockstepException">bad-request when an address is not http or https, or a token would go over plain http to another machine.</exception>
     public LockstepClient(LockstepClientOptions options, HttpClient? http = null)
     {
         _options = options;
-        var address = options.Address;
-        if (!address.IsAbsoluteUri || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps) || address.Query.Length > 0)
-            throw new LockstepException(ErrorCode.BadRequest, $"the address '{address}' is not one of a server: write it as https://host:port");
-        if (address.UserInfo.Length > 0)
-            throw new LockstepException(ErrorCode.BadRequest, $"the address of {address.Host} holds a password: give a token file in its place");
-        if (options.Token is not null && address.Scheme == Uri.UriSchemeHttp && !address.IsLoopback && !options.AllowPlainHttp)
-            throw new LockstepException(ErrorCode.BadRequest,
-                $"the token is not sent to {address} in the clear: use https, or allow plain http (--insecure) where the network in between is trusted");
-        _base = address.AbsolutePath.EndsWith('/') ? address : new Uri(address.AbsoluteUri + "/");
+        if (options.Addresses.Count == 0) throw new LockstepException(ErrorCode.BadRequest, "no address of a server is given");
+        _servers = [.. options.Addresses.Select(a => Checked(a, options))];
         _ownsHttp = http is null;
-        _http = http ?? new HttpClient(NewHandler(address)) { Timeout = options.Timeout, MaxResponseContentBufferSize = MaxAnswerBytes };
+        _http = http ?? new HttpClient(NewHandler()) { Timeout = options.Timeout, MaxResponseContentBufferSize = MaxAnswerBytes };
     }
 
-    /// <summary>The server's address.</summary>
-    public Uri Address => _options.Address;
+    /// <summary>The server's address; of several, the one that answered last.</summary>
+    public Uri Address => _options.Addresses[_preferred];
 
     /// <summary>Asks whether the server is alive, without a token; answers with the server's clock if it tells.</summary>
     public async Task<DateTimeOffset?> PingAsync(CancellationToken cancellationToken = default)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Get, new Uri(_base, "livez"));
+        using var request = Request(HttpMethod.Get, "livez");
         using var response = await ExchangeAsync(request, cancellationToken);
         return response.Headers.Date;
     }
@@ -67,15 +63,38 @@ public sealed partial class LockstepClient : IDisposable
         if (_ownsHttp) _http.Dispose();
     }
 
+    /// <summary>The address as the base of relative ones.</summary>
+    private static Uri Checked(Uri address, LockstepClientOptions options)
+    {
+        if (!address.IsAbsoluteUri || (address.Scheme != Uri.UriSchemeHttp && address.Scheme != Uri.UriSchemeHttps) || address.Query.Length > 0)
+            throw new LockstepException(ErrorCode.BadRequest, $"the address '{address}' is not one of a server: write it as https://host:port");
+        if (address.UserInfo.Length > 0)
+            throw new LockstepException(ErrorCode.BadRequest, $"the address of {address.Host} holds a password: give a token file in its place");
+        if (options.Token is not null && address.Scheme == Uri.UriSchemeHttp && !address.IsLoopback && !options.AllowPlainHttp)
+            throw new LockstepException(ErrorCode.BadRequest,
+                $"the token is not sent to {address} in the clear: use https, or allow plain http (--insecure) where the network in between is trusted");
+        return address.AbsolutePath.EndsWith('/') ? address : new Uri(address.AbsoluteUri + "/");
+    }
+
     // A proxy has no place between two processes of one machine. Redirects would carry the token to wherever they point.
-    private static SocketsHttpHandler NewHandler(Uri address) => new()
+    private SocketsHttpHandler NewHandler() => new()
     {
         AllowAutoRedirect = false,
         UseCookies = false,
-        UseProxy = !address.IsLoopback,
+        UseProxy = !_servers.All(s => s.IsLoopback),
+        Proxy = _servers.Any(s => s.IsLoopback) ? new ProxyBeyondLoopback() : null,
         ConnectTimeout = TimeSpan.FromSeconds(5),
         PooledConnectionLifetime = TimeSpan.FromMinutes(5),
     };
+
+    private sealed class ProxyBeyondLoopback : IWebProxy
+    {
+        public ICredentials? Credentials { get; set; }
+
+        public Uri? GetProxy(Uri destination) => destination.IsLoopback ? null : HttpClient.DefaultProxy.GetProxy(destination);
+
+        public bool IsBypassed(Uri host) => host.IsLoopback || HttpClient.DefaultProxy.IsBypassed(host);
+    }
 
     private Task<T> GetAsync<T>(Route route, JsonTypeInfo<T> type, CancellationToken cancellationToken) =>
         CallAsync(HttpMethod.Get, route, null, type, cancellationToken);
@@ -88,49 +107,82 @@ public sealed partial class LockstepClient : IDisposable
 
     private async Task<HttpResponseMessage> SendAsync(HttpMethod method, Route route, HttpContent? body, CancellationToken cancellationToken)
     {
-        using var request = new HttpRequestMessage(method, new Uri(_base, route.ToString())) { Content = body };
+        using var request = Request(method, route.ToString(), body);
         await AuthoriseAsync(request, cancellationToken);
         return await ExchangeAsync(request, cancellationToken);
     }
 
+    /// <summary>A request whose server is chosen when it is sent.</summary>
+    private static HttpRequestMessage Request(HttpMethod method, string route, HttpContent? body = null) =>
+        new(method, new Uri(route, UriKind.Relative)) { Content = body };
+
     private async Task AuthoriseAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
         if (_options.Instance is { } instance) request.Headers.TryAddWithoutValidation("Lockstep-Instance", instance);
-        if (_options.Token is null || await _options.Token(cancellationToken) is not { } token) return;
+        if (await TokenAsync(cancellationToken) is { } token) request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+    }
+
+    /// <summary>The token of now, checked; null: there is none.</summary>
+    internal async ValueTask<string?> TokenAsync(CancellationToken cancellationToken)
+    {
+        // A source that ignores its cancellation does not hold up the call.
+        if (_options.Token is null || await _options.Token(cancellationToken).AsTask().WaitAsync(cancellationToken) is not { } token) return null;
         // Checked here because the header class would quote what it refuses.
         if (token.Length == 0 || token.AsSpan().ContainsAnyExceptInRange('!', '~'))
             throw new LockstepException(ErrorCode.Unauthenticated, "the token is empty or holds characters that no token has: check where it comes from");
-        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        return token;
     }
 
-    /// <summary>Sends, and turns every failure but the caller's own cancellation into a <see cref="LockstepException"/>. The answer is a success or a 304.</summary>
+    /// <summary>
+    /// Sends, and turns every failure but the caller's own cancellation into a <see cref="LockstepException"/>. The answer is a success or a 304. A server that can't be
+    /// connected to has not seen the request: the next one is asked.
+    /// </summary>
     private async Task<HttpResponseMessage> ExchangeAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
-        HttpResponseMessage response;
-        try
+        var (first, route) = (_preferred, request.RequestUri!);
+        for (var tried = 1; ; tried++)
         {
-            response = await _http.SendAsync(request, HttpCompletionOption.ResponseContentRead, cancellationToken);
+            var at = (first + tried - 1) % _servers.Length;
+            // A message is sent once.
+            var attempt = tried == 1 ? request : Request(request.Method, "", request.Content);
+            attempt.RequestUri = new Uri(_servers[at], route);
+            if (tried > 1)
+                foreach (var (name, values) in request.Headers.NonValidated) attempt.Headers.TryAddWithoutValidation(name, values);
+            HttpResponseMessage response;
+            try
+            {
+                response = await _http.SendAsync(attempt, HttpCompletionOption.ResponseContentRead, cancellationToken);
+            }
+            catch (Exception e) when (tried < _servers.Length && IsNotConnected(e) && !cancellationToken.IsCancellationRequested)
+            {
+                continue;
+            }
+            catch (Exception e) when (e is HttpRequestException || (e is OperationCanceledException && !cancellationToken.IsCancellationRequested))
+            {
+                throw Unreachable(_options.Addresses[at], e);
+            }
+            _preferred = at;
+            if (response.IsSuccessStatusCode || response.StatusCode == HttpStatusCode.NotModified) return response;
+            using (response) throw await FailureAsync(response, cancellationToken);
         }
-        catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
-        {
-            throw new LockstepException(ErrorCode.Unavailable, $"{Address} did not answer within {Durations.Format(_options.Timeout)}", e);
-        }
-        catch (HttpRequestException e)
-        {
-            throw Unreachable(e);
-        }
-        if (response.IsSuccessStatusCode || response.StatusCode == HttpStatusCode.NotModified) return response;
-        using (response) throw await FailureAsync(response, cancellationToken);
     }
 
-    private LockstepException Unreachable(HttpRequestException e) => new(ErrorCode.Unavailable, e switch
+    private static bool IsNotConnected(Exception e) => IsConnectTimeout(e) || e is
+        HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.NameResolutionError or HttpRequestError.SecureConnectionError };
+
+    // The handler's limit on connecting; that of the call as a whole has another cancellation inside.
+    private static bool IsConnectTimeout(Exception e) => e is OperationCanceledException { InnerException: TimeoutException { InnerException: null } };
+
+    private LockstepException Unreachable(Uri address, Exception e) => new(ErrorCode.Unavailable, e switch
     {
-        { HttpRequestError: HttpRequestError.NameResolutionError } => $"the host of {Address} is not known: check the address",
-        { HttpRequestError: HttpRequestError.SecureConnectionError } => $"no trusted connection to {Address}: check its certificate",
-        { HttpRequestError: HttpRequestError.ConfigurationLimitExceeded } => $"the answer of {Address} is larger than any of Lockstep's: is it one?",
-        { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionRefused } } =>
-            $"nothing listens at {Address}: is the server running? Start it with `lockstep serve` or `lockstep dev`, or give its address with --addr or LOCKSTEP_ADDR",
-        _ => $"{Address} does not answer ({e.HttpRequestError}): is the server running? Give its address with --addr or LOCKSTEP_ADDR",
+        HttpRequestException { HttpRequestError: HttpRequestError.NameResolutionError } => $"the host of {address} is not known: check the address",
+        HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } => $"no trusted connection to {address}: check its certificate",
+        HttpRequestException { HttpRequestError: HttpRequestError.ConfigurationLimitExceeded } => $"the answer of {address} is larger than any of Lockstep's: is it one?",
+        HttpRequestException { InnerException: SocketException { SocketErrorCode: SocketError.ConnectionRefused } } =>
+            $"nothing listens at {address}: is the server running? Start it with `lockstep serve` or `lockstep dev`, or give its address with --addr or LOCKSTEP_ADDR",
+        HttpRequestException http => $"{address} does not answer ({http.HttpRequestError}): is the server running? Give its address with --addr or LOCKSTEP_ADDR",
+        _ when IsConnectTimeout(e) => $"{address} does not accept connections: is the server running, and is there a way through the network?",
+        _ => $"{address} did not answer within {Durations.Format(_options.Timeout)}",
     }, e);
 
     private async Task<LockstepException> FailureAsync(HttpResponseMessage response, CancellationToken cancellationToken)

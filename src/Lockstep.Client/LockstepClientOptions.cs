@@ -6,8 +6,15 @@ public sealed record LockstepClientOptions
     /// <summary>Where a server listens that was started without settings.</summary>
     public static Uri DefaultAddress { get; } = new("http://127.0.0.1:7400");
 
-    /// <summary>The server: <c>http</c> or <c>https</c>, with a path prefix if it sits behind one.</summary>
-    public Uri Address { get; init; } = DefaultAddress;
+    /// <summary>The server: <c>http</c> or <c>https</c>, with a path prefix if it sits behind one. The first of <see cref="Addresses"/>; setting it makes it the only one.</summary>
+    public Uri Address
+    {
+        get => Addresses is [var first, ..] ? first : throw new LockstepException(ErrorCode.BadRequest, "no address of a server is given");
+        init => Addresses = [value];
+    }
+
+    /// <summary>Servers of one history, of any number: when one does not answer, the next is asked. Default: <see cref="DefaultAddress"/> alone.</summary>
+    public IReadOnlyList<Uri> Addresses { get; init; } = [DefaultAddress];
 
     /// <summary>Gives the token for each request, so that a rolled one is picked up; null: requests go without.</summary>
     public Func<CancellationToken, ValueTask<string?>>? Token { get; init; }
@@ -21,6 +28,6 @@ public sealed record LockstepClientOptions
     /// <summary>How long one call may take as a whole; default 30 seconds.</summary>
     public TimeSpan Timeout { get; init; } = TimeSpan.FromSeconds(30);
 
-    /// <summary>The address only; never the token.</summary>
-    public override string ToString() => Address.ToString();
+    /// <summary>The addresses only; never the token.</summary>
+    public override string ToString() => string.Join(", ", Addresses);
 }

@@ -38,6 +38,9 @@ public sealed record Snapshot
     /// <summary>The keys that are left out because the caller may not see a secret they derive from, sorted.</summary>
     public IReadOnlyList<string> Withheld { get; init; } = [];
 
+    /// <summary>What a watch connection named it by; no part of the document.</summary>
+    internal string? ETag { get; init; }
+
     /// <summary>The head and the number of keys; never a value.</summary>
     public override string ToString() => $"{Service}/{Environment}@{Label} at release {Release}: {Values.Count} keys, {Withheld.Count} withheld";
 }

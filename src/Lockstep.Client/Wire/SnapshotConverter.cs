@@ -32,7 +32,7 @@ internal sealed class SnapshotConverter : JsonConverter<Snapshot>
                 case "service": service = Text(ref reader); break;
                 case "environment": environment = Text(ref reader); break;
                 case "label": label = Text(ref reader); break;
-                case "stale": stale = s_stale.Read(ref reader, typeof(StaleInfo), options); break;
+                case "stale": stale = Stale(ref reader); break;
                 case "values": values = Values(ref reader); break;
                 case "secrets": secrets = Names(ref reader); break;
                 case "withheld": withheld = Names(ref reader); break;
@@ -80,6 +80,8 @@ internal sealed class SnapshotConverter : JsonConverter<Snapshot>
         writer.WriteEndObject();
     }
 
+    internal static StaleInfo? Stale(ref Utf8JsonReader reader) => s_stale.Read(ref reader, typeof(StaleInfo), LockstepJson.Tolerant.Options);
+
     private static readonly StaleConverter s_stale = new();
 
     private static void WriteNames(Utf8JsonWriter writer, string name, IReadOnlyList<string> names)
@@ -89,20 +91,22 @@ internal sealed class SnapshotConverter : JsonConverter<Snapshot>
         writer.WriteEndArray();
     }
 
-    private static Dictionary<string, JsonElement> Values(ref Utf8JsonReader reader)
+    internal static Dictionary<string, JsonElement> Values(ref Utf8JsonReader reader)
     {
         if (reader.TokenType != JsonTokenType.StartObject) throw new JsonException("'values' is an object.");
         var values = new Dictionary<string, JsonElement>(StringComparer.Ordinal);
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
-            var key = reader.GetString()!;
+            var key = Unicode(ref reader);
             reader.Read();
+            // Here, where it can be refused: what is no Unicode would throw in whoever reads the value.
+            if (reader.TokenType == JsonTokenType.String) Unicode(ref reader);
             if (!values.TryAdd(key, JsonElement.ParseValue(ref reader))) throw new JsonException("'values' has a key twice.");
         }
         return values;
     }
 
-    private static List<string> Names(ref Utf8JsonReader reader)
+    internal static List<string> Names(ref Utf8JsonReader reader)
     {
         if (reader.TokenType != JsonTokenType.StartArray) throw new JsonException("A list of keys is expected.");
         var names = new List<string>();
@@ -110,11 +114,23 @@ internal sealed class SnapshotConverter : JsonConverter<Snapshot>
         return names;
     }
 
-    private static long Number(ref Utf8JsonReader reader) =>
+    internal static long Number(ref Utf8JsonReader reader) =>
         reader.TokenType == JsonTokenType.Number && reader.TryGetInt64(out var number) ? number : throw new JsonException("A whole number is expected.");
 
-    private static string Text(ref Utf8JsonReader reader) =>
-        reader.TokenType == JsonTokenType.String ? reader.GetString()! : throw new JsonException("Text is expected.");
+    internal static string Text(ref Utf8JsonReader reader) =>
+        reader.TokenType == JsonTokenType.String ? Unicode(ref reader) : throw new JsonException("Text is expected.");
+
+    private static string Unicode(ref Utf8JsonReader reader)
+    {
+        try
+        {
+            return reader.GetString()!;
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new JsonException("Text is Unicode.", e);
+        }
+    }
 
     private static JsonException Missing(string name) => new($"The snapshot has no '{name}'.");
 }

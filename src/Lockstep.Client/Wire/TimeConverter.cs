@@ -14,7 +14,9 @@ internal sealed class TimeConverter : JsonConverter<DateTimeOffset>
         throw new JsonException("A time is a string as RFC 3339 writes it, such as 2026-01-31T23:59:00Z.");
     }
 
-    // A UTC DateTime is written with Z and without trailing zeros; milliseconds are what the server keeps.
     public override void Write(Utf8JsonWriter writer, DateTimeOffset value, JsonSerializerOptions options) =>
-        writer.WriteStringValue(new DateTime(value.UtcTicks - (value.UtcTicks % TimeSpan.TicksPerMillisecond), DateTimeKind.Utc));
+        writer.WriteStringValue(ToWire(value));
+
+    /// <summary>A UTC DateTime is written with Z and without trailing zeros; milliseconds are what the server keeps.</summary>
+    public static DateTime ToWire(DateTimeOffset value) => new(value.UtcTicks - (value.UtcTicks % TimeSpan.TicksPerMillisecond), DateTimeKind.Utc);
 }

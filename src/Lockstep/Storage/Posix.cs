@@ -1,5 +1,5 @@
-using System.Buffers.Binary;
 using System.Runtime.InteropServices;
+using Lockstep.Client;
 using Microsoft.Win32.SafeHandles;
 
 namespace Lockstep.Storage;
@@ -29,14 +29,8 @@ internal static partial class Posix
     public static bool IsForeign(SafeFileHandle file)
     {
         if (!OperatingSystem.IsLinux()) return false;
-        // struct statx is the kernel's own and the same on every architecture: 256 bytes, stx_uid at 20.
-        Span<byte> stat = stackalloc byte[256];
-        const int EmptyPath = 0x1000;
-        const uint MaskUid = 0x8;
-        if (Statx(file, "", EmptyPath, MaskUid, stat) != 0) throw new IOException($"the owner of the file is not known (error {Marshal.GetLastPInvokeError()})");
-        var owner = BinaryPrimitives.ReadUInt32LittleEndian(stat[20..]);
-        if (!BitConverter.IsLittleEndian) owner = BinaryPrimitives.ReverseEndianness(owner);
-        return owner != 0 && owner != EffectiveUser();
+        var owner = FileGuard.OwnerOf(file) ?? throw new IOException($"the owner of the file is not known (error {Marshal.GetLastPInvokeError()})");
+        return owner != 0 && owner != FileGuard.EffectiveUser();
     }
 
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
@@ -50,12 +44,4 @@ internal static partial class Posix
     [LibraryImport("libc", EntryPoint = "close", SetLastError = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial int Close(int descriptor);
-
-    [LibraryImport("libc", EntryPoint = "geteuid")]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static partial uint EffectiveUser();
-
-    [LibraryImport("libc", EntryPoint = "statx", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
-    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
-    private static partial int Statx(SafeFileHandle file, string path, int flags, uint mask, Span<byte> stat);
 }
