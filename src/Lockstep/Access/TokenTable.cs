@@ -21,6 +21,9 @@ internal sealed class TokenTable(RoleSet roles, TimeProvider time)
     private volatile Snapshot _snapshot = Snapshot.Empty;
     private long _order;
 
+    /// <summary>Called after a change has taken effect, before it is answered.</summary>
+    public event Action? Changed;
+
     /// <summary>All tokens by name, revoked ones included.</summary>
     public IReadOnlyList<TokenRecord> All => [.. _snapshot.ById.Values.Select(t => t.Record).OrderBy(r => r.Name, StringComparer.Ordinal)];
 
@@ -31,6 +34,7 @@ internal sealed class TokenTable(RoleSet roles, TimeProvider time)
     {
         var entries = TokenRecord.All(session).ToDictionary(r => r.Id, r => MakeEntry(r, order: 0), StringComparer.Ordinal);
         lock (_swap) _snapshot = new Snapshot(entries);
+        Changed?.Invoke();
     }
 
     /// <summary>What a token permits.</summary>
@@ -42,14 +46,16 @@ internal sealed class TokenTable(RoleSet roles, TimeProvider time)
         if (!_snapshot.Lookup.TryGetValue(token.Id, out var entry)) return new(AuthenticationFailure.Unknown);
         var (record, now) = (entry.Record, time.GetUtcNow());
         // The secret first: what else is wrong with a token is for nobody but its holder's records.
-        if (!token.Matches(record.Hash) && !(record.PreviousHash is { } previous && record.PreviousUntil > now && token.Matches(previous)))
+        var isNewest = token.Matches(record.Hash);
+        if (!isNewest && !(record.PreviousHash is { } previous && record.PreviousUntil > now && token.Matches(previous)))
             return new(AuthenticationFailure.Unknown);
         if (record.RevokedAt is not null) return new(AuthenticationFailure.Revoked, Record: record);
         if (record.ExpiresAt <= now) return new(AuthenticationFailure.Expired, Record: record);
         var grant = entry.Caller.Grant;
         if (!Networks.Hold(grant.Limits.Cidrs, address) || !Networks.Hold(grant.Role.Cidrs, address))
             return new(AuthenticationFailure.AddressNotAllowed, Record: record);
-        return new(AuthenticationFailure.None, entry.Caller, record);
+        // Who shows the old secret is one who ends with it.
+        return new(AuthenticationFailure.None, isNewest ? entry.Caller : entry.Previous, record);
     }
 
     /// <summary>Refuses, inside the transaction of what it is about to write, a caller whose token was rolled or revoked since the request began.</summary>
@@ -65,10 +71,12 @@ internal sealed class TokenTable(RoleSet roles, TimeProvider time)
     /// <exception cref="LockstepException">unauthenticated.</exception>
     public void EnsureCurrent(Caller caller)
     {
-        if (caller.IsSystem) return;
-        if (!_snapshot.ById.TryGetValue(caller.TokenId, out var entry) || !IsCurrent(entry.Record, caller))
-            throw NotCurrent(caller);
+        if (!IsCurrent(caller)) throw NotCurrent(caller);
     }
+
+    /// <summary>Whether the token is still what it was when the caller was identified.</summary>
+    public bool IsCurrent(Caller caller) =>
+        caller.IsSystem || (_snapshot.ById.TryGetValue(caller.TokenId, out var entry) && IsCurrent(entry.Record, caller));
 
     private bool IsCurrent(TokenRecord record, Caller caller)
     {
@@ -173,6 +181,7 @@ internal sealed class TokenTable(RoleSet roles, TimeProvider time)
             if (change.Replaced is not null) next.Remove(change.Replaced);
             _snapshot = new Snapshot(next);
         }
+        Changed?.Invoke();
     }
 
     private static LockstepException NotFound(string name) => new(ErrorCode.NotFound, $"There is no token named '{name}'.");
@@ -191,17 +200,27 @@ internal sealed class TokenTable(RoleSet roles, TimeProvider time)
         return new TokenChange(record, token, replaced, Interlocked.Increment(ref _order));
     }
 
-    private Entry MakeEntry(TokenRecord record, long order) => new(record, order, new Caller
+    private Entry MakeEntry(TokenRecord record, long order)
     {
-        TokenId = record.Id,
-        Name = record.Name,
-        Parent = record.Parent,
-        ExpiresAt = record.ExpiresAt,
-        Hash = record.Hash,
-        Grant = record.GrantUnder(roles),
-    });
+        var grant = record.GrantUnder(roles);
+        return new(record, order, MakeCaller(record.Hash), record.PreviousHash is { } previous ? MakeCaller(previous) : null);
 
-    private sealed record Entry(TokenRecord Record, long Order, Caller Caller);
+        Caller MakeCaller(byte[] hash) => new()
+        {
+            TokenId = record.Id,
+            Name = record.Name,
+            Parent = record.Parent,
+            ExpiresAt = record.ExpiresAt,
+            Hash = hash,
+            Grant = grant,
+        };
+    }
+
+    /// <param name="Record">The token.</param>
+    /// <param name="Order">When it was written.</param>
+    /// <param name="Caller">Who shows its newest secret.</param>
+    /// <param name="Previous">Who shows the one before, while that holds.</param>
+    private sealed record Entry(TokenRecord Record, long Order, Caller Caller, Caller? Previous);
 
     private sealed class Snapshot(Dictionary<string, Entry> byId)
     {

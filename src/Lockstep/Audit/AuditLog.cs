@@ -21,13 +21,13 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     /// <summary>This node's name in the record.</summary>
     public string Node { get; } = node;
 
-    /// <summary>Appends an entry inside a write's own transaction: both are there or neither.</summary>
+    /// <summary>Appends entries inside a write's own transaction: all is there or nothing.</summary>
     /// <exception cref="LockstepException">unavailable when the database refuses it.</exception>
-    public void Append(SqlSession session, AuditEntry entry)
+    public void Append(SqlSession session, params IReadOnlyList<AuditEntry> entries)
     {
         try
         {
-            _chain.Append(session, Node, [entry]);
+            _chain.Append(session, Node, entries);
         }
         catch (DbException e)
         {

@@ -32,6 +32,15 @@ internal sealed class ReleaseLane(
     /// <summary>What readers see now.</summary>
     public LiveState Live => Volatile.Read(ref _live);
 
+    /// <summary>Called with what is about to be written; what it returns is written with it, in the same transaction.</summary>
+    public Func<Evaluation, Action<SqlSession>?>? Preparing { get; set; }
+
+    /// <summary>Whether somebody follows a document, so that it is not forgotten.</summary>
+    public Func<DocumentKey, bool> IsFollowed { get; set; } = _ => false;
+
+    /// <summary>Called after readers see something new, in the course of what made it: it only takes note.</summary>
+    public event Action? Swapped;
+
     /// <summary>Takes up the newest release as the database has it, with these documents. Called once before anything else.</summary>
     public async Task LoadAsync(ReleaseState newest, IEnumerable<(DocumentKey Key, DocumentUsage Usage)> documents, CancellationToken cancellationToken)
     {
@@ -66,7 +75,7 @@ internal sealed class ReleaseLane(
             // Commits first: a release in the database never names a commit that Git may throw away.
             if (!change.Commits.IsEmpty) await git.KeepAsync(change.Commits, cancellationToken);
             // From here on the change is made, whether the caller still waits or not.
-            await WriteAsync(live.Release, change, evaluation);
+            await WriteAsync(live.Release, change, evaluation, Preparing?.Invoke(evaluation));
             // Statement order matters: the index is read under the turn only, and readers see documents and release number in one swap.
             foreach (var resolution in evaluation.Touched) _index.Set(resolution);
             Swap(live => evaluation.Live with { Stale = live.Stale });
@@ -117,7 +126,7 @@ internal sealed class ReleaseLane(
         try
         {
             var limit = before.ToUnixTimeMilliseconds();
-            Forget(_live.Documents.Where(d => !d.Value.Usage.IsListed && d.Value.Usage.LastServedAt < limit).Select(d => d.Key).ToList());
+            Forget(_live.Documents.Where(d => !d.Value.Usage.IsListed && d.Value.Usage.LastServedAt < limit && !IsFollowed(d.Key)).Select(d => d.Key).ToList());
             var forgotten = _forgotten.Where(key => !_live.Documents.ContainsKey(key)).ToList();
             _forgotten.Clear();
             return forgotten;
@@ -157,11 +166,16 @@ internal sealed class ReleaseLane(
         _unsure = false;
     }
 
-    private async Task WriteAsync(ReleaseState old, ReleaseChange change, Evaluation evaluation)
+    private async Task WriteAsync(ReleaseState old, ReleaseChange change, Evaluation evaluation, Action<SqlSession>? prepared)
     {
         try
         {
-            await database.WriteAsync(session => Write(session, old, change, evaluation), CancellationToken.None);
+            await database.WriteAsync(session =>
+            {
+                Write(session, old, change, evaluation);
+                prepared?.Invoke(session);
+                return true;
+            }, CancellationToken.None, here: true);
         }
         catch (LockstepException e) when (e.Code == ErrorCode.Unavailable)
         {
@@ -170,7 +184,7 @@ internal sealed class ReleaseLane(
         }
     }
 
-    private bool Write(SqlSession session, ReleaseState old, ReleaseChange change, Evaluation evaluation)
+    private static void Write(SqlSession session, ReleaseState old, ReleaseChange change, Evaluation evaluation)
     {
         if (change.Next.Number != old.Number)
         {
@@ -179,7 +193,6 @@ internal sealed class ReleaseLane(
             foreach (var document in evaluation.Changes) KnownDocuments.Insert(session, document, change.Next.Number);
         }
         change.Persist?.Invoke(session);
-        return true;
     }
 
     // An invalid document is served as it last was valid; after a restart that has to be resolved again.
@@ -200,14 +213,14 @@ internal sealed class ReleaseLane(
         Swap(live => live with { Documents = live.Documents.SetItem(key, state) });
     }
 
-    // The ones served longest ago go first, never the one just asked for nor those that the settings list.
+    // The ones served longest ago go first, never the one just asked for nor those that the settings list or somebody follows.
     private void ForgetBeyondBounds(DocumentKey newest)
     {
         var bytes = _live.Documents.Values.Sum(d => (long)(d.Current?.Full.Body.Length ?? 0));
         var count = _live.Documents.Count;
         if (count <= KnownDocuments.Limit && bytes <= KnownDocuments.MaxBytes) return;
         var forgotten = new List<DocumentKey>();
-        foreach (var (key, state) in _live.Documents.Where(d => !d.Value.Usage.IsListed && d.Key != newest).OrderBy(d => d.Value.Usage.LastServedAt))
+        foreach (var (key, state) in _live.Documents.Where(d => !d.Value.Usage.IsListed && d.Key != newest && !IsFollowed(d.Key)).OrderBy(d => d.Value.Usage.LastServedAt))
         {
             if (count <= KnownDocuments.Limit * 99 / 100 && bytes <= KnownDocuments.MaxBytes) break;
             forgotten.Add(key);
@@ -229,6 +242,7 @@ internal sealed class ReleaseLane(
         LiveState old;
         do old = Live;
         while (Interlocked.CompareExchange(ref _live, change(old), old) != old);
+        Swapped?.Invoke();
     }
 
     private static LockstepException NoFile(Resolution resolution) => new(ErrorCode.NotFound,

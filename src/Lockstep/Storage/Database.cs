@@ -24,7 +24,7 @@ internal sealed partial class Database : IAsyncDisposable
     }
 
     /// <summary>The random id of this history of releases, made with the database.</summary>
-    public string Epoch { get; }
+    public string Epoch { get; private set; }
 
     /// <summary>How many write transactions were committed since the start, for metrics.</summary>
     public long Commits => _writer.Commits;
@@ -62,6 +62,9 @@ internal sealed partial class Database : IAsyncDisposable
         }
     }
 
+    /// <summary>Begins a new history of releases: what clients hold from before means nothing any more.</summary>
+    public async Task RenewEpochAsync(CancellationToken cancellationToken) => Epoch = await WriteAsync(NewEpoch, cancellationToken);
+
     /// <summary>Runs a read on one of several read connections; it sees one committed state and never waits for the writer. <paramref name="read"/> runs
     /// on the calling thread, and a second time when the connection turns out to be lost.</summary>
     public Task<T> ReadAsync<T>(Func<SqlSession, T> read, CancellationToken cancellationToken) => _readers.ReadAsync(read, cancellationToken);
@@ -70,13 +73,16 @@ internal sealed partial class Database : IAsyncDisposable
     /// throws, only its own statements are undone. Everything that waits at the same time shares one commit. <paramref name="write"/> runs on the writer's
     /// thread: it must be short and wait for nothing. Cancellation is heard until it begins.</summary>
     /// <exception cref="LockstepException">unavailable when the database can't be written; when a connection is lost in mid-commit the write may be there or not.</exception>
-    public Task<T> WriteAsync<T>(Func<SqlSession, T> write, CancellationToken cancellationToken)
+    /// <param name="write">The statements.</param>
+    /// <param name="cancellationToken">Until it begins.</param>
+    /// <param name="here">Whether it may run on the calling thread when nothing else is written: quicker for one write at a time, and this thread is blocked for as long as the disk takes.</param>
+    public Task<T> WriteAsync<T>(Func<SqlSession, T> write, CancellationToken cancellationToken, bool here = false)
     {
         var operation = new WriteOperation<T>(write, cancellationToken);
         try
         {
             cancellationToken.ThrowIfCancellationRequested();
-            _writer.Enqueue(operation);
+            if (!here || !_writer.TryRun(operation)) _writer.Enqueue(operation);
             return operation.Task;
         }
         catch (Exception e)
@@ -129,15 +135,17 @@ internal sealed partial class Database : IAsyncDisposable
     {
         session.Execute(dialect.BeginWrite);
         var applied = Migrator.Apply(dialect, session);
-        var epoch = Meta.GetText(session, "epoch");
-        if (epoch is null)
-        {
-            epoch = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
-            Meta.SetText(session, "epoch", epoch);
-        }
+        var epoch = Meta.GetText(session, "epoch") ?? NewEpoch(session);
         claim.Record(session);
         session.Execute("COMMIT");
         return (epoch, applied);
+    }
+
+    private static string NewEpoch(SqlSession session)
+    {
+        var epoch = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
+        Meta.SetText(session, "epoch", epoch);
+        return epoch;
     }
 
     [LoggerMessage(Level = LogLevel.Information, Message = "Database {Database} brought to format {Format}")]

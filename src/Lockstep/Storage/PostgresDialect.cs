@@ -93,7 +93,8 @@ internal sealed class PostgresDialect : Dialect
     public override string Expand(string migration) => migration
         .Replace("{bigint}", "BIGINT", StringComparison.Ordinal)
         .Replace("{blob}", "BYTEA", StringComparison.Ordinal)
-        .Replace("{text}", "TEXT COLLATE \"C\"", StringComparison.Ordinal);
+        .Replace("{text}", "TEXT COLLATE \"C\"", StringComparison.Ordinal)
+        .Replace("{clustered}", "", StringComparison.Ordinal);
 
     public override ValueTask DisposeAsync() => _source.DisposeAsync();
 

@@ -59,7 +59,8 @@ internal sealed class SqliteDialect : Dialect
     public override string Expand(string migration) => migration
         .Replace("{bigint}", "INTEGER", StringComparison.Ordinal)
         .Replace("{blob}", "BLOB", StringComparison.Ordinal)
-        .Replace("{text}", "TEXT", StringComparison.Ordinal);
+        .Replace("{text}", "TEXT", StringComparison.Ordinal)
+        .Replace("{clustered}", "WITHOUT ROWID", StringComparison.Ordinal);
 
     public override ValueTask DisposeAsync() => ValueTask.CompletedTask;
 

@@ -5,7 +5,7 @@ using Microsoft.Extensions.Logging;
 namespace Lockstep.Storage;
 
 /// <summary>
-/// The one thread that writes. It takes all operations that wait, runs them in one transaction, each behind a savepoint, and commits once.
+/// The one who writes: a thread of its own, or, where nothing else is written or waits, the caller's. It takes all operations that wait, runs them in one transaction, each behind a savepoint, and commits once.
 /// Nobody is answered, with success or with an error, before that commit is durable: an error may rest on what another operation of the
 /// group wrote. When the commit fails, or the database itself does, the whole group fails.
 /// </summary>
@@ -24,6 +24,7 @@ internal sealed partial class Writer : IDisposable
     private readonly Queue<WriteOperation> _queue = new();
     private SqlSession? _session;
     private long _commits;
+    private bool _writing;
     private bool _stopping;
 
     /// <summary>Takes over <paramref name="session"/>, which <paramref name="claim"/> was made on.</summary>
@@ -56,6 +57,31 @@ internal sealed partial class Writer : IDisposable
         }
     }
 
+    /// <summary>Runs an operation on this thread, which saves the way to the other and back; false, with nothing done, when somebody writes or waits.</summary>
+    public bool TryRun(WriteOperation operation)
+    {
+        lock (_lock)
+        {
+            if (_writing || _stopping || _queue.Count > 0) return false;
+            _writing = true;
+        }
+        try
+        {
+            Run([operation]);
+        }
+        finally
+        {
+            lock (_lock)
+            {
+                _writing = false;
+                // What came meanwhile is the thread's, and so is the end.
+                if (_queue.Count > 0 || _stopping) _wake.Release();
+            }
+        }
+        operation.Answer();
+        return true;
+    }
+
     /// <summary>Writes what waits, then stops.</summary>
     public void Dispose()
     {
@@ -76,6 +102,7 @@ internal sealed partial class Writer : IDisposable
         while (Take(group))
         {
             Run(group);
+            lock (_lock) _writing = false;
             foreach (var operation in group) operation.Answer();
             group.Clear();
         }
@@ -88,14 +115,15 @@ internal sealed partial class Writer : IDisposable
         {
             lock (_lock)
             {
-                while (group.Count < MaxGroup && _queue.TryDequeue(out var operation)) group.Add(operation);
+                while (!_writing && group.Count < MaxGroup && _queue.TryDequeue(out var operation)) group.Add(operation);
                 if (group.Count > 0)
                 {
+                    _writing = true;
                     // The signal is given only to an empty queue, so what stays behind must be signalled here.
                     if (_queue.Count > 0) _wake.Release();
                     return true;
                 }
-                if (_stopping) return false;
+                if (_stopping && !_writing) return false;
             }
             _wake.Wait();
         }

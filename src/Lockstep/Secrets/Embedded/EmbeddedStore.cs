@@ -98,7 +98,7 @@ internal sealed class EmbeddedStore(Database database, MasterKey masterKey, Time
     {
         CheckHead(session, write.Id, head);
         // A deleted secret that is written again does not bring its old active version back to life.
-        if (head is { Deleted: true }) SecretCatalog.Supersede(session, write.Id);
+        if (head is { Deleted: true } || (head is not null && !write.Staged)) SecretCatalog.Supersede(session, write.Id);
         session.Execute(
             """
             INSERT INTO secrets (id, mount, latest, created_at, created_by) VALUES (@id, @mount, @version, @at, @by)
@@ -108,10 +108,9 @@ internal sealed class EmbeddedStore(Database database, MasterKey masterKey, Time
         session.Execute(
             """
             INSERT INTO secret_versions (id, version, state, wrapped_key, ciphertext, created_at, created_by)
-            VALUES (@id, @version, 'staged', @key, @ciphertext, @at, @by)
+            VALUES (@id, @version, @state, @key, @ciphertext, @at, @by)
             """,
-            ("@id", write.Id.Value), ("@version", version), ("@key", row.WrappedKey), ("@ciphertext", row.Ciphertext), ("@at", Now()), ("@by", write.Actor));
-        if (!write.Staged) SecretCatalog.MarkActive(session, write.Id, version);
+            ("@id", write.Id.Value), ("@version", version), ("@state", write.Staged ? "staged" : "active"), ("@key", row.WrappedKey), ("@ciphertext", row.Ciphertext), ("@at", Now()), ("@by", write.Actor));
     }
 
     private Sealed Seal(SecretValue value, SecretId id, int version)
@@ -166,10 +165,10 @@ internal sealed class EmbeddedStore(Database database, MasterKey masterKey, Time
 
     private static Head? HeadOf(SqlSession session, SecretId id) => session.First(
         """
-        SELECT s.latest, s.deleted_at, (SELECT COUNT(*) FROM secret_versions v WHERE v.id = s.id AND v.state <> 'destroyed')
+        SELECT s.latest, s.deleted_at, (SELECT 1 FROM secret_versions v WHERE v.id = s.id AND v.state <> 'destroyed' LIMIT 1)
         FROM secrets s WHERE s.id = @id
         """,
-        r => new Head((int)r.GetInt64(0), !r.IsDBNull(1), r.GetInt64(2) == 0), ("@id", id.Value));
+        r => new Head((int)r.GetInt64(0), !r.IsDBNull(1), r.IsDBNull(2)), ("@id", id.Value));
 
     private static void CheckHead(SqlSession session, SecretId id, Head? prepared)
     {
