@@ -1,3 +1,5 @@
+using System.Text.Json;
+using Lockstep.Client;
 using Lockstep.Releases;
 
 namespace Lockstep.Gate;
@@ -10,4 +12,24 @@ internal sealed record ConfigRead(SnapshotHead Head, RenderedDocument Document, 
 /// <param name="Commit">The commit the label stands at there; null while the tracked branch does not exist.</param>
 /// <param name="Pinned">The release the document is pinned to.</param>
 /// <param name="Stale">Since when and why it is not the newest.</param>
-internal sealed record SnapshotHead(long Release, string? Commit, long? Pinned, Staleness? Stale);
+internal sealed record SnapshotHead(long Release, string? Commit, long? Pinned, Staleness? Stale)
+{
+    /// <summary>Writes <c>release</c>, <c>commit</c>, <c>stale</c> and, when it is pinned, <c>pinned</c>.</summary>
+    public void WriteTo(Utf8JsonWriter json)
+    {
+        json.WriteNumber("release", Release);
+        json.WriteString("commit", Commit is { Length: > 0 } ? Commit : null);
+        if (Stale is { } stale)
+        {
+            json.WriteStartObject("stale");
+            json.WriteString("since", TimeConverter.ToWire(stale.Since));
+            json.WriteString("reason", stale.Reason);
+            json.WriteEndObject();
+        }
+        else
+        {
+            json.WriteBoolean("stale", false);
+        }
+        if (Pinned is { } pinned) json.WriteNumber("pinned", pinned);
+    }
+}

@@ -17,7 +17,8 @@ namespace Lockstep.Gate;
 /// </summary>
 internal sealed class DocumentRenderer(byte[] etagKey)
 {
-    private static readonly JsonWriterOptions s_options = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+    /// <summary>How documents are written; what is compared with them byte for byte is written the same way.</summary>
+    public static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>See <see cref="RenderDocument"/>. Keys that derive from a withheld secret are left out and listed.</summary>
     public RenderedDocument Render(Resolution resolution, FrozenSet<SecretId> withheld)
@@ -26,7 +27,7 @@ internal sealed class DocumentRenderer(byte[] etagKey)
         var secretKeys = new List<string>();
         var withheldKeys = new List<string>();
         var disclosed = new SortedSet<string>(StringComparer.Ordinal);
-        using (var json = new Utf8JsonWriter(buffer, s_options))
+        using (var json = new Utf8JsonWriter(buffer, WriterOptions))
         {
             json.WriteStartObject();
             json.WriteString("service", resolution.Key.Service);
@@ -35,14 +36,13 @@ internal sealed class DocumentRenderer(byte[] etagKey)
             json.WriteStartObject("values");
             foreach (var (key, value, _) in resolution.Values)
             {
-                var references = value.References.ToList();
-                if (withheld.Count > 0 && references.Exists(r => withheld.Contains(r.Id)))
+                if (withheld.Count > 0 && value.References.Any(r => withheld.Contains(r.Id)))
                 {
                     withheldKeys.Add(key);
                     continue;
                 }
-                if (references.Count > 0) secretKeys.Add(key);
-                foreach (var reference in references) disclosed.Add($"{reference.Id}@{resolution.Secrets[reference].Version}");
+                if (value.References.Any()) secretKeys.Add(key);
+                disclosed.UnionWith(DisclosedBy(value, resolution));
                 json.WritePropertyName(key);
                 WriteValue(json, value, resolution);
             }
@@ -51,15 +51,17 @@ internal sealed class DocumentRenderer(byte[] etagKey)
             WriteList(json, "withheld", withheldKeys);
             json.WriteEndObject();
         }
-        // The opening brace belongs to the head.
-        var body = buffer.WrittenMemory[1..];
-        return new RenderedDocument(body, ETagOf(body.Span), [.. disclosed]);
+        return new RenderedDocument(buffer.WrittenMemory, ETagOf(buffer.WrittenSpan), [.. disclosed]);
     }
 
-    private string ETagOf(ReadOnlySpan<byte> body)
+    /// <summary>The secret versions that a value is built of, as <c>id@version</c>.</summary>
+    public static IEnumerable<string> DisclosedBy(ConfigValue value, Resolution resolution) =>
+        value.References.Select(r => $"{r.Id}@{resolution.Secrets[r].Version}");
+
+    private string ETagOf(ReadOnlySpan<byte> json)
     {
         Span<byte> mac = stackalloc byte[32];
-        HMACSHA256.HashData(etagKey, body, mac);
+        HMACSHA256.HashData(etagKey, json, mac);
         return $"W/\"{Base64Url.EncodeToString(mac[..18])}\"";
     }
 

@@ -17,12 +17,12 @@ internal sealed partial class Gate
     public async ValueTask<ConfigRead> ReadConfigAsync(
         CallContext call, DocumentKey key, long? release, string? etags, CancellationToken cancellationToken)
     {
-        key = Checked(key);
+        key = Canonical(key);
         await RequireAsync(call, Permission.ConfigRead, key, "config.read");
         var (head, document) = release is { } number
             ? await ReadPastAsync(key, number, cancellationToken)
             : await ReadNowAsync(key, cancellationToken);
-        var rendered = document.For(call.Caller.Grant, id => call.Caller.Can(Permission.SecretReveal, Subject.Of(id)));
+        var rendered = ViewOf(document, call.Caller);
         if (etags is not null && Matches(etags, rendered.ETag))
         {
             GateMetrics.Reads.Add(1, GateMetrics.NotModified);
@@ -38,7 +38,7 @@ internal sealed partial class Gate
     /// <summary>The releases before <paramref name="before"/> that changed a document, newest first.</summary>
     public async Task<List<ReleaseRecord>> HistoryAsync(CallContext call, DocumentKey key, long before, int limit, CancellationToken cancellationToken)
     {
-        key = Checked(key);
+        key = Canonical(key);
         await RequireAsync(call, Permission.ConfigRead, key, "config.history");
         await KnowAsync(key, cancellationToken);
         return await History.OfDocumentAsync(key, before, limit, cancellationToken);
@@ -47,7 +47,7 @@ internal sealed partial class Gate
     /// <summary>The keys of a document that differ between two releases. Values of keys with secrets are not in it.</summary>
     public async Task<DocumentDiff> DiffAsync(CallContext call, DocumentKey key, long from, long to, CancellationToken cancellationToken)
     {
-        key = Checked(key);
+        key = Canonical(key);
         await RequireAsync(call, Permission.ConfigRead, key, "config.diff");
         var old = await History.AtAsync(key, Existing(from), Lane.Live.Release, cancellationToken);
         var next = await History.AtAsync(key, Existing(to), Lane.Live.Release, cancellationToken);
@@ -109,17 +109,23 @@ internal sealed partial class Gate
         DocumentState? state;
         // Document and release number come from one state, also when a release is made meanwhile.
         while (!(live = Lane.Live).Documents.TryGetValue(key, out state)) await KnowAsync(key, cancellationToken);
-        var stale = live.Stale;
-        if (stale is not null && Time.GetUtcNow() - stale.Since > Options.Config.MaxStale)
+        if (IsTooStale(live))
             throw new LockstepException(ErrorCode.Unavailable,
-                $"the repository has not answered since {stale.Since:O}, longer than config.maxStale: {stale.Reason}");
+                $"the repository has not answered since {live.Stale!.Since:O}, longer than config.maxStale: {live.Stale.Reason}");
         if (state.Current is null) throw NeverValid(key, state.Resolution);
         state.Usage.LastServedAt = Time.GetUtcNow().ToUnixTimeMilliseconds();
+        return (HeadOf(live, state), state.Current);
+    }
+
+    /// <summary>Whether the repository has not answered for so long that nothing is served any more.</summary>
+    public bool IsTooStale(LiveState live) => live.Stale is { } stale && Time.GetUtcNow() - stale.Since > Options.Config.MaxStale;
+
+    private static SnapshotHead HeadOf(LiveState live, DocumentState state)
+    {
         if (state.Invalid is { } invalid)
-            return (new SnapshotHead(invalid.ValidAt, invalid.Commit, invalid.Pinned, new Staleness(invalid.Since, Reason(state.Resolution))), state.Current);
+            return new SnapshotHead(invalid.ValidAt, invalid.Commit, invalid.Pinned, new Staleness(invalid.Since, Reason(state.Resolution)));
         // Not of Current: that may be an earlier resolution to the same bytes.
-        var commit = ReleaseResolver.CommitFor(state.Resolution, live.Release);
-        return (new SnapshotHead(live.Release.Number, commit, state.Resolution.Pinned, stale), state.Current);
+        return new SnapshotHead(live.Release.Number, ReleaseResolver.CommitFor(state.Resolution, live.Release), state.Resolution.Pinned, live.Stale);
     }
 
     private async ValueTask<(SnapshotHead, Document)> ReadPastAsync(DocumentKey key, long release, CancellationToken cancellationToken)
@@ -163,7 +169,9 @@ internal sealed partial class Gate
     private bool IsListed(DocumentKey key) =>
         key.Label is null && Options.Known.Any(k => k.Service == key.Service && k.Environment == key.Environment);
 
-    private DocumentKey Checked(DocumentKey key)
+    /// <summary>The key a document is known by; the tracked branch's name as label is the same as none.</summary>
+    /// <exception cref="LockstepException">bad-request.</exception>
+    public DocumentKey Canonical(DocumentKey key)
     {
         if (!NameRules.IsName(key.Service)) throw new LockstepException(ErrorCode.BadRequest, $"a service's name has {NameRules.Words}");
         if (!NameRules.IsEnvironmentList(key.Environment))
@@ -174,7 +182,7 @@ internal sealed partial class Gate
 
     private DocumentKey Pinnable(DocumentKey key)
     {
-        key = Checked(key);
+        key = Canonical(key);
         return key.Label is null ? key : throw new LockstepException(ErrorCode.BadRequest, "only documents of the tracked branch can be pinned: leave 'label' out");
     }
 

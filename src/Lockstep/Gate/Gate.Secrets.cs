@@ -121,7 +121,8 @@ internal sealed partial class Gate
         {
             var outcome = await Lane.RunAsync(async (live, ct) =>
             {
-                var cas = casFor(await Database.ReadAsync(session => SecretCatalog.Exists(session, id), ct));
+                // One with an active version need not be looked up.
+                var cas = casFor(live.Release.ActiveVersion(id) is not null || await Database.ReadAsync(session => SecretCatalog.Exists(session, id), ct));
                 var prepared = await Mounts.StoreOf(id).WriteAsync(write, cas, ct);
                 version = prepared.Version;
                 // The documents are evaluated before the rows are there.

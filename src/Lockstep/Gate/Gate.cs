@@ -87,7 +87,7 @@ internal sealed partial class Gate
         Audit.Append(session, entry);
     }
 
-    // Every disclosure passes here: on the record first, and not to a token that died meanwhile.
+    // Every disclosure passes here, but for those that are foreseen with a release: on the record first, and not to a token that died meanwhile.
     private async Task RecordDisclosureAsync(CallContext call, AuditEntry entry, CancellationToken cancellationToken)
     {
         await Audit.RecordAsync(entry, cancellationToken);

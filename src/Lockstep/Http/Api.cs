@@ -23,14 +23,22 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     public void Map(string method, string pattern, ApiHandler handler)
     {
         var name = $"{method} {(pattern.IndexOf("/{", StringComparison.Ordinal) is var end and > 0 ? pattern[..end] : pattern)}";
-        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, handler));
+        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, () => handler(context, Identify(context, name, null))));
     }
 
-    private async Task InvokeAsync(HttpContext context, string route, ApiHandler handler)
+    /// <summary>Adds the route of watchers, of which some show their token only later.</summary>
+    public void MapWatch(string pattern, Func<HttpContext, CallContext?, Func<string, CallContext>, Task> handler)
+    {
+        var name = "GET " + pattern;
+        routes.MapGet(pattern, (RequestDelegate)(context => InvokeAsync(context, name, () =>
+            handler(context, context.Request.Headers.Authorization.Count == 0 ? null : Identify(context, name, null), token => Identify(context, name, token)))));
+    }
+
+    private async Task InvokeAsync(HttpContext context, string route, Func<Task> handler)
     {
         try
         {
-            await handler(context, Identify(context, route));
+            await handler();
         }
         catch (LockstepException e)
         {
@@ -53,11 +61,11 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         }
     }
 
-    private CallContext Identify(HttpContext context, string route)
+    private CallContext Identify(HttpContext context, string route, string? token)
     {
         var address = context.Connection.RemoteIpAddress;
         if (address is { IsIPv4MappedToIPv6: true }) address = address.MapToIPv4();
-        var (failure, caller, _) = authenticator.Authenticate(BearerOf(context.Request), address);
+        var (failure, caller, _) = authenticator.Authenticate(token ?? BearerOf(context.Request), address);
         if (caller is null)
         {
             // Another scheme is a failed attempt too.

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
-using Lockstep.Client;
 using Lockstep.Config;
 using Lockstep.Config.Formats;
 using Lockstep.Gate;
@@ -79,13 +78,16 @@ internal static class Responses
     private static EncodedHead Encode(SnapshotHead head)
     {
         if (s_lastHead is { } last && last.Head == head) return last;
-        var stale = head.Stale is { } s
-            ? JsonSerializer.Serialize(new StaleInfo { Since = s.Since, Reason = s.Reason }, WireJson.Context.StaleInfo)
-            : "false";
-        var commit = head.Commit is { Length: > 0 } id ? $"\"{JsonEncodedText.Encode(id)}\"" : "null";
-        var pinned = head.Pinned is { } release ? string.Create(CultureInfo.InvariantCulture, $"\"pinned\":{release},") : "";
-        var bytes = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture,
-            $$"""{"release":{{head.Release}},"commit":{{commit}},"stale":{{stale}},{{pinned}}"""));
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            head.WriteTo(json);
+            json.WriteEndObject();
+        }
+        // Open at the end: the document follows.
+        var bytes = buffer.WrittenSpan.ToArray();
+        bytes[^1] = (byte)',';
         return s_lastHead = new EncodedHead(head, bytes, head.Release.ToString(CultureInfo.InvariantCulture));
     }
 

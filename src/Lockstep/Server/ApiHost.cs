@@ -1,6 +1,7 @@
 using Lockstep.Access;
 using Lockstep.Audit;
 using Lockstep.Http;
+using Lockstep.Push;
 using Lockstep.Settings;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.HttpOverrides;
@@ -14,15 +15,17 @@ namespace Lockstep.Server;
 internal sealed class ApiHost : IAsyncDisposable
 {
     private readonly WebApplication _app;
+    private readonly WatchHub _watchers;
     private readonly Health _health;
 
-    private ApiHost(WebApplication app, Health health) => (_app, _health) = (app, health);
+    private ApiHost(WebApplication app, WatchHub watchers, Health health) => (_app, _watchers, _health) = (app, watchers, health);
 
     public string Address => WebHosts.AddressOf(_app);
 
     public static async Task<ApiHost> StartAsync(
         ServerOptions options, Gate.Gate gate, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
+        var watchers = new WatchHub(gate, loggers.CreateLogger<WatchHub>());
         var app = WebHosts.Create(options.Listen, loggers, maxConnections: 20_000);
         if (!options.TrustedProxies.IsEmpty) app.UseForwardedHeaders(Forwarded(options.TrustedProxies));
         app.Use(async (context, next) =>
@@ -30,15 +33,16 @@ internal sealed class ApiHost : IAsyncDisposable
             await next(context);
             if (context.Response is { HasStarted: false, StatusCode: >= 400, ContentType: null }) await Problems.WriteForStatusAsync(context);
         });
+        app.UseWhen(context => context.Request.Path.Equals(WatchEndpoint.Path, StringComparison.Ordinal), watch => watch.UseWebSockets());
         app.UseRouting();
-        MapRoutes(app, gate, access, health, loggers);
+        MapRoutes(app, gate, watchers, access, health, loggers);
         await Listening.StartAsync(app, options.Listen, "listen", cancellationToken);
-        return new ApiHost(app, health);
+        return new ApiHost(app, watchers, health);
     }
 
     /// <summary>Every route of the listener.</summary>
     public static void MapRoutes(
-        IEndpointRouteBuilder routes, Gate.Gate gate, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers)
+        IEndpointRouteBuilder routes, Gate.Gate gate, WatchHub watchers, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers)
     {
         ManagementHost.MapHealth(routes, health, withReasons: false);
         var api = new Api(access.Authenticator, access.Failures, routes, loggers.CreateLogger<Api>());
@@ -46,12 +50,16 @@ internal sealed class ApiHost : IAsyncDisposable
         new SecretRoutes(gate).Map(api);
         new TokenRoutes(gate).Map(api);
         new AuditRoutes(gate).Map(api);
+        new FleetRoutes(gate).Map(api);
+        api.MapWatch(WatchEndpoint.Path, new WatchEndpoint(watchers).HandleAsync);
         OpenApi.Map(routes);
     }
 
     public async ValueTask DisposeAsync()
     {
         _health.Stopping();
+        // Watchers stay for good unless they are told: they go first, or the requests that are waited for would never end.
+        await _watchers.DisposeAsync();
         await _app.StopAsync();
         await _app.DisposeAsync();
     }

@@ -3,6 +3,7 @@ using Lockstep.Audit;
 using Lockstep.Client;
 using Lockstep.Config;
 using Lockstep.Config.Git;
+using Lockstep.Fleet;
 using Lockstep.Gate;
 using Lockstep.Releases;
 using Lockstep.Secrets;
@@ -73,6 +74,7 @@ internal sealed class LockstepServer : IAsyncDisposable
         var secrets = new SecretReader(mounts, _time);
         var releases = new ReleaseStore(data.Database);
         var newest = await releases.NewestAsync(cancellationToken);
+        await ReleaseMark.CheckAsync(_options, data.Database, newest, _loggers.CreateLogger<ReleaseMark>(), cancellationToken);
         Repository = Own(await GitRepository.OpenAsync(
             _options.Config, _options.Data, _loggers, _time, cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch))));
         var renderer = new DocumentRenderer(data.ETagKey);
@@ -91,11 +93,13 @@ internal sealed class LockstepServer : IAsyncDisposable
             Tokens = data.Tokens,
             Cursors = new ListCursors(data.MasterKey.Derive("list-cursor")),
             Audit = data.Audit,
+            Fleet = new FleetTable(),
             Database = data.Database,
             Options = _options,
             Time = _time,
         };
         await LoadAsync(lane, newest, known, cancellationToken);
+        Own(ReleaseMark.Start(_options.Data, data.Database, lane));
 
         var failures = new FailedAuthentications(_time);
         // Statement order matters: what is owned last ends first: requests, then the work in the background, then what both use.

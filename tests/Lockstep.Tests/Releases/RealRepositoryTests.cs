@@ -77,6 +77,37 @@ public sealed class RealRepositoryTests
 
     [Fact]
     [Trait("speed", "medium")]
+    public async Task A_commit_that_touches_one_service_reaches_its_watchers_and_no_other()
+    {
+        if (SharedFiles.Find("data/petclinic-config.bundle") is not { } bundle) return;
+        using var repository = Open(bundle);
+        await using var server = await TestServer.StartAsync(repository);
+        var watchers = new Dictionary<string, TestWatcher>(StringComparer.Ordinal);
+        foreach (var service in s_services)
+        {
+            watchers[service] = await TestWatcher.ConnectAsync(server, server.Admin.Token, service);
+            for (var id = 0; id < s_environments.Length; id++) await watchers[service].SubscribeAsync(id, $"{service}/{s_environments[id]}");
+        }
+        repository.Commit("vets-service.yml", [.. File.ReadAllBytes(Path.Combine(repository.Path, "vets-service.yml")), .. "\n---\nvets.extra: 1\n"u8]);
+        await server.RefreshAsync();
+        var reached = new List<int>();
+        for (var n = 0; n < s_environments.Length; n++)
+        {
+            var change = await watchers["vets-service"].NextAsync();
+            change.GetProperty("set").GetRawText().ShouldBe("""{"vets.extra":1}""");
+            change.GetProperty("commit").GetString().ShouldBe(repository.Head);
+            reached.Add(change.GetProperty("id").GetInt32());
+        }
+        reached.ShouldBe(Enumerable.Range(0, s_environments.Length), ignoreOrder: true);
+        foreach (var (service, watcher) in watchers)
+        {
+            (await watcher.IsQuietAsync()).ShouldBeTrue(service);
+            await watcher.DisposeAsync();
+        }
+    }
+
+    [Fact]
+    [Trait("speed", "medium")]
     public async Task Its_whole_past_can_be_read()
     {
         if (SharedFiles.Find("data/petclinic-config.bundle") is not { } bundle) return;

@@ -1,5 +1,6 @@
 using Lockstep.Access;
 using Lockstep.Audit;
+using Lockstep.Push;
 using Lockstep.Server;
 using Lockstep.Settings;
 using Microsoft.AspNetCore.Routing;
@@ -15,7 +16,8 @@ internal static class Routes
     {
         await using var app = WebHosts.Create(ListenAddress.Loopback(0), NullLoggerFactory.Instance, maxConnections: 1);
         var access = (new Authenticator(server.Gate.Tokens), new FailedAuthentications(TimeProvider.System));
-        ApiHost.MapRoutes(app, server.Gate, access, new Health(TimeProvider.System), NullLoggerFactory.Instance);
+        await using var watchers = new WatchHub(server.Gate, NullLogger<WatchHub>.Instance);
+        ApiHost.MapRoutes(app, server.Gate, watchers, access, new Health(TimeProvider.System), NullLoggerFactory.Instance);
         return [.. ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).Cast<RouteEndpoint>()
             .SelectMany(e => e.Metadata.GetMetadata<HttpMethodMetadata>()!.HttpMethods.Select(m => (m, e.RoutePattern.RawText!)))];
     }

@@ -47,6 +47,9 @@ internal sealed record Answer(int Status, byte[] Body, KeyValuePair<string, IEnu
 
     public JsonElement Values => Json.GetProperty("values");
 
+    /// <summary>As text that can be compared with <see cref="HeldDocument.Values"/>.</summary>
+    public string SortedValues => string.Join('\n', Values.EnumerateObject().OrderBy(v => v.Name, StringComparer.Ordinal).Select(v => $"{v.Name}={v.Value.GetRawText()}"));
+
     public string ETag => Header("ETag")!;
 
     public long Release => Json.GetProperty("release").GetInt64();

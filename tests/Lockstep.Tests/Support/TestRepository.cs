@@ -18,6 +18,14 @@ internal sealed class TestRepository : IDisposable
 
     public string Path { get; }
 
+    /// <summary>A repository with these files in its first commit.</summary>
+    public static TestRepository With(params (string Path, string Text)[] files)
+    {
+        var repository = new TestRepository();
+        repository.Commit(files);
+        return repository;
+    }
+
     /// <summary>The id that HEAD stands at.</summary>
     public string Head => Git("rev-parse", "HEAD");
 

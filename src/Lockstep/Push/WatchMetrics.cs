@@ -1,0 +1,17 @@
+using System.Diagnostics.Metrics;
+using Lockstep.Settings;
+
+namespace Lockstep.Push;
+
+/// <summary>What goes to watchers, in numbers.</summary>
+internal static class WatchMetrics
+{
+    public static readonly UpDownCounter<long> Watchers = Telemetry.Meter.CreateUpDownCounter<long>(
+        "lockstep.watch.connections", description: "Open watch connections");
+
+    public static readonly Counter<long> Pushed = Telemetry.Meter.CreateCounter<long>(
+        "lockstep.watch.pushed", description: "Changes of documents handed to watchers, counted once for each of them");
+
+    public static readonly Counter<long> Closed = Telemetry.Meter.CreateCounter<long>(
+        "lockstep.watch.closed", description: "Watch connections the server closed, by close code");
+}
