@@ -142,7 +142,7 @@ public sealed class RunTests : IAsyncLifetime
     private Task<ToolResult> RunAsync(params string[] command) => _server.RunAsync(["run", "-s", "shop", "-e", "production", "--", .. command]);
 
     private async Task<Dictionary<string, string>> EnvironmentAsync(string service, string environment) =>
-        Parse((await _server.RunAsync("run", "-s", service, "-e", environment, "--", "env", "-0")).Ok());
+        Parse((await _server.RunAsync("run", "-s", service, "-e", environment, "--no-masking", "--", "env", "-0")).Ok());
 
     private static Dictionary<string, string> Parse(string text) =>
         text.Split('\0', StringSplitOptions.RemoveEmptyEntries).Select(l => l.Split('=', 2)).ToDictionary(p => p[0], p => p[1]);

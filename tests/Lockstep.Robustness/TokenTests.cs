@@ -79,7 +79,7 @@ public sealed class TokenTests
         {
             await remote.Repository.CommitAsync("shop.yml", $"n: {n}\npassword: ${{secret:shop/db}}\n");
             (await server.RunAsync("refresh")).Ok();
-            (await server.RunAsAsync(token, "run", "-s", "shop", "-e", "x", "--", "sh", "-c", "echo $PASSWORD")).Ok().Trim().ShouldBe(Value);
+            (await server.RunAsAsync(token, "run", "-s", "shop", "-e", "x", "--no-masking", "--", "sh", "-c", "echo $PASSWORD")).Ok().Trim().ShouldBe(Value);
             (await server.RunAsAsync(token, "secret", "get", "shop/db")).ExitCode.ShouldBeOneOf(0, 4);
         }
         // What fails is told in the log.

@@ -1,5 +1,4 @@
 using System.Text;
-using System.Text.Json;
 using Lockstep.Client;
 
 namespace Lockstep.Agent;
@@ -10,24 +9,23 @@ internal static class ChildEnvironment
     /// <summary>Linux's limit for one <c>NAME=value</c> with its end (MAX_ARG_STRLEN, 32 pages of 4 KiB).</summary>
     private const int MaxLinuxString = 128 * 1024;
 
-    /// <summary>Variables that are this program's own and must not reach the child.</summary>
+    /// <summary>Variables that are this program's own and reach the child only when asked for (<c>--keep-token</c>).</summary>
     public static readonly string[] Removed = ["LOCKSTEP_TOKEN", "LOCKSTEP_TOKEN_FILE"];
 
-    public static Dictionary<string, string> From(Snapshot snapshot)
+    public static Dictionary<string, string> From(Snapshot snapshot, SortedDictionary<string, string> values)
     {
         var keys = new Dictionary<string, string>(StringComparer.Ordinal);
         var variables = new Dictionary<string, string>(StringComparer.Ordinal);
         var problems = new List<ProblemError>();
-        foreach (var (key, json) in snapshot.Values.OrderBy(v => v.Key, StringComparer.Ordinal))
+        foreach (var (key, value) in values)
         {
             var name = EnvironmentName.From(key);
-            var value = TextOf(json);
             if (Problem(name, value, keys.GetValueOrDefault(name)) is { } problem) problems.Add(new ProblemError { Key = key, Message = problem });
             else variables[name] = value;
             keys.TryAdd(name, key);
         }
         if (problems.Count == 0) return variables;
-        throw new LockstepException(ErrorCode.InvalidConfig, $"the config of {snapshot.Service}/{snapshot.Environment} can't be an environment; the command was not started") { Errors = problems };
+        throw new LockstepException(ErrorCode.InvalidConfig, $"the config of {snapshot.Service}/{snapshot.Environment} can't be an environment; the command was not started with it") { Errors = problems };
     }
 
     private static string? Problem(string name, string value, string? same)
@@ -41,11 +39,4 @@ internal static class ChildEnvironment
             ? $"is longer than {MaxLinuxString / 1024} KiB, the limit for one environment variable"
             : null;
     }
-
-    private static string TextOf(JsonElement value) => value.ValueKind switch
-    {
-        JsonValueKind.String => value.GetString()!,
-        JsonValueKind.Null => "",
-        _ => value.GetRawText(),
-    };
 }

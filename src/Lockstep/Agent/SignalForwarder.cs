@@ -3,49 +3,64 @@ using System.Runtime.InteropServices;
 namespace Lockstep.Agent;
 
 /// <summary>
-/// Takes the signals that are meant for the child and passes them on. What a terminal sends (Ctrl-C, Ctrl-\, Ctrl-Z, a new size) goes to the
-/// whole foreground group, so that the child has it already: those are not passed on while this process is in the foreground.
+/// Takes the signals that are meant for the children and passes them on to each that runs: one, or two while a new one takes over. What a terminal
+/// sends (Ctrl-C, Ctrl-\, Ctrl-Z, a new size) goes to the whole foreground group, so that they have it already: those are not passed on while this
+/// process is in the foreground.
 /// </summary>
 internal sealed partial class SignalForwarder : IDisposable
 {
-    private const int Hup = 1, Int = 2, Quit = 3, Term = 15, Winch = 28;
-
     private readonly Lock _lock = new();
     private readonly List<int> _waiting = [];
+    private readonly List<Child> _children = [];
     private readonly List<PosixSignalRegistration> _registrations = [];
-    private int _child;
-    private bool _stopped;
+    private int? _stop;
+    private bool _replacing;
 
     public SignalForwarder()
     {
         if (OperatingSystem.IsWindows()) return;
-        // Numbers that differ between Linux and the BSDs.
-        var (usr1, usr2, cont, tstp) = OperatingSystem.IsLinux() ? (10, 12, 18, 20) : (30, 31, 19, 18);
-        foreach (var signal in new[] { Hup, Term, usr1, usr2, cont }) Register(signal, () => Forward(signal));
-        foreach (var signal in new[] { Int, Quit, Winch }) Register(signal, () => ForwardUnlessFromTerminal(signal));
-        Register(tstp, () =>
+        foreach (var signal in new[] { Signals.Hup, Signals.Term, Signals.Usr1, Signals.Usr2, Signals.Cont }) Register(signal, () => Forward(signal));
+        foreach (var signal in new[] { Signals.Int, Signals.Quit }) Register(signal, () => ForwardStop(signal));
+        Register(Signals.Winch, () => ForwardUnlessFromTerminal(Signals.Winch));
+        Signals.HandlePipe();
+        Register(Signals.TerminalStop, () =>
         {
-            ForwardUnlessFromTerminal(tstp);
-            // This process sleeps as long as its child, as whoever waits for it expects. SIGSTOP: 19 on Linux, 17 elsewhere.
-            _ = Kill(Environment.ProcessId, OperatingSystem.IsLinux() ? 19 : 17);
+            ForwardUnlessFromTerminal(Signals.TerminalStop);
+            // This process sleeps as long as its child, as whoever waits for it expects.
+            Signals.Send(Environment.ProcessId, Signals.Stop);
         });
     }
 
-    /// <summary>From now on signals go to this process; those that waited first.</summary>
-    public void To(int child)
+    /// <summary>Whether SIGTERM came, or SIGINT or SIGQUIT during a replacement: no other process is started then.</summary>
+    public bool StopAsked
     {
-        lock (_lock)
+        get
         {
-            _child = child;
-            foreach (var signal in _waiting) _ = Kill(child, signal);
-            _waiting.Clear();
+            lock (_lock) return _stop is not null;
         }
     }
 
-    /// <summary>The child has ended: its number may belong to another process soon.</summary>
-    public void Stop()
+    /// <summary>Whether one process is taking over from another: what asks to stop is meant for both, also when only one of them is there.</summary>
+    public bool Replacing
     {
-        lock (_lock) _stopped = true;
+        set
+        {
+            lock (_lock) _replacing = value;
+        }
+    }
+
+    /// <summary>
+    /// From now on signals go to this process as well; one that is alone gets those that came while there was none, and one that is started after a request to stop is told of it.
+    /// </summary>
+    public void Add(Child child)
+    {
+        lock (_lock)
+        {
+            _children.Add(child);
+            if (_waiting.Count == 0 && _stop is { } stop) child.Signal(stop);
+            foreach (var signal in _waiting) child.Signal(signal);
+            _waiting.Clear();
+        }
     }
 
     public void Dispose()
@@ -60,6 +75,15 @@ internal sealed partial class SignalForwarder : IDisposable
             handler();
         }));
 
+    // Also what came from the terminal: a process that is being started does not have it.
+    private void ForwardStop(int signal)
+    {
+        lock (_lock)
+            if (_replacing)
+                _stop ??= signal;
+        ForwardUnlessFromTerminal(signal);
+    }
+
     private void ForwardUnlessFromTerminal(int signal)
     {
         if (!InForeground()) Forward(signal);
@@ -69,9 +93,10 @@ internal sealed partial class SignalForwarder : IDisposable
     {
         lock (_lock)
         {
-            if (_stopped) return;
-            if (_child == 0) _waiting.Add(signal);
-            else _ = Kill(_child, signal);
+            if (signal == Signals.Term) _stop = signal;
+            _children.RemoveAll(c => c.Exited.IsCompleted);
+            if (_children.Count == 0) _waiting.Add(signal);
+            foreach (var child in _children) child.Signal(signal);
         }
     }
 
@@ -84,9 +109,6 @@ internal sealed partial class SignalForwarder : IDisposable
         _ = Close(terminal);
         return foreground >= 0 && foreground == OwnGroup();
     }
-
-    [LibraryImport("libc", EntryPoint = "kill")]
-    private static partial int Kill(int process, int signal);
 
     [LibraryImport("libc", EntryPoint = "open", StringMarshalling = StringMarshalling.Utf8)]
     private static partial int Open(string path, int flags);

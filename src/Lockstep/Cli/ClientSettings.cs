@@ -6,7 +6,11 @@ namespace Lockstep.Cli;
 internal sealed record ConnectionFlags(string? Address, string? TokenFile, bool Insecure);
 
 /// <summary>A setting and where it was found.</summary>
-internal sealed record Found(string Value, string Origin);
+internal sealed record Found(string Value, string Origin)
+{
+    /// <summary>The file it was read from, where it was.</summary>
+    public string? File { get; init; }
+}
 
 /// <summary>
 /// Where the server is and who asks. Each setting on its own: flag, then variable, then <c>.lockstep/</c> (a development server
@@ -15,6 +19,8 @@ internal sealed record Found(string Value, string Origin);
 /// </summary>
 internal sealed class ClientSettings
 {
+    private const int MaxTokenFile = 4096;
+
     private readonly bool _insecure;
 
     private ClientSettings(Found address, Found? token, bool insecure, ProjectFile? project)
@@ -58,26 +64,26 @@ internal sealed class ClientSettings
         new(ErrorCode.Unavailable, $"no server of {Path.GetDirectoryName(dev.TokenPath)} runs: start it with `lockstep dev`, or say --addr");
 
     /// <summary>A client with these settings.</summary>
-    public LockstepClient Connect()
+    public LockstepClient Connect() => new(ClientOptions(withToken: true));
+
+    public LockstepClient Connect(bool withToken) => withToken && Token is not null ? Connect() : new(ClientOptions(withToken: false));
+
+    /// <summary>What a client or a store with these settings needs. A token from a file is read anew each time, so that one that was put in its place is picked up.</summary>
+    public LockstepClientOptions ClientOptions(bool withToken)
     {
-        if (Token is null)
+        if (withToken && Token is null)
             throw new LockstepException(ErrorCode.Unauthenticated,
                 $"there is no token for {AddressFound.Value}: set LOCKSTEP_TOKEN or LOCKSTEP_TOKEN_FILE, or give --token-file FILE");
-        return Connect(withToken: true);
-    }
-
-    public LockstepClient Connect(bool withToken)
-    {
         if (!Uri.TryCreate(AddressFound.Value, UriKind.Absolute, out var address))
             throw new LockstepException(ErrorCode.BadRequest, $"the address '{AddressFound.Value}' ({AddressFound.Origin}) is not a URL: write it as https://host:port");
-        var token = withToken ? Token?.Value : null;
-        return new(new LockstepClientOptions
+        var token = withToken ? Token : null;
+        return new LockstepClientOptions
         {
             Address = address,
-            Token = token is null ? null : _ => ValueTask.FromResult<string?>(token),
+            Token = token is null ? null : _ => ValueTask.FromResult<string?>(token.File is { } file ? ReadAgain(file) ?? token.Value : token.Value),
             Instance = Instance,
             AllowPlainHttp = _insecure,
-        });
+        };
     }
 
     /// <summary>Why a file with a token must not be used; null: it may.</summary>
@@ -99,11 +105,24 @@ internal sealed class ClientSettings
         try
         {
             if (Exposed(path) is { } exposed) throw new LockstepException(ErrorCode.BadRequest, exposed);
-            return new(BoundedFile.ReadText(path, 4096, "a token").Trim(), where);
+            return new(BoundedFile.ReadText(path, MaxTokenFile, "a token").Trim(), where) { File = path };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new LockstepException(ErrorCode.BadRequest, $"the token can't be read from {where}: {e.Message}", e);
+        }
+    }
+
+    /// <summary>Null: not now, as while somebody replaces it.</summary>
+    private static string? ReadAgain(string path)
+    {
+        try
+        {
+            return Exposed(path) is null && BoundedFile.ReadText(path, MaxTokenFile, "a token").Trim() is { Length: > 0 } text ? text : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or LockstepException)
+        {
+            return null;
         }
     }
 

@@ -19,6 +19,8 @@ internal static class VerbTable
         ("secret", SecretVerbs.Build),
         ("token", TokenVerbs.Build),
         ("audit", AuditVerbs.Build),
+        ("fleet", FleetVerbs.BuildFleet),
+        ("wait", FleetVerbs.BuildWait),
         ("whoami", AccessVerbs.BuildWhoAmI),
         ("can", AccessVerbs.BuildCan),
         ("doctor", DoctorVerb.Build),

@@ -21,6 +21,13 @@ internal sealed class ConfigRepository(string path)
         return repository;
     }
 
+    /// <summary>A copy of a repository or a bundle.</summary>
+    public static async Task<ConfigRepository> CloneAsync(string from, string path)
+    {
+        (await Tool.RunAsync(Tool.Start("git", ["clone", "--quiet", "--mirror", from, path], null, s_environment))).Ok();
+        return new ConfigRepository(path) { _commits = 1 };
+    }
+
     /// <summary>One commit on main: files added or replaced; text null removes one.</summary>
     public async Task<string> CommitAsync(IEnumerable<(string Path, string? Text)> files, string message = "change")
     {

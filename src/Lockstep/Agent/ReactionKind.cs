@@ -1,0 +1,9 @@
+namespace Lockstep.Agent;
+
+internal enum ReactionKind
+{
+    None,
+    Restart,
+    Stop,
+    Signal,
+}
