@@ -11,5 +11,9 @@ internal static class BenchmarkTable
         new("startup", Startup.RunAsync),
         new("run", RunOverhead.RunAsync),
         new("refresh", Refresh.RunAsync),
+        new("push", Push.RunAsync),
+        new("watch-memory", WatchMemory.RunAsync),
+        new("secret-watch", SecretWatch.RunAsync),
+        new("reconnect-storm", ReconnectStorm.RunAsync),
     ];
 }

@@ -10,7 +10,8 @@ internal sealed record Figure(string Name, string Unit, IReadOnlyList<double> Tu
 {
     public double Median => MedianOf(Turns);
 
-    public double? Ratio => Beside is null ? null : Median / Beside.Median;
+    /// <summary>Null without a peer, and beside one that is too small to be measured.</summary>
+    public double? Ratio => Beside is { Median: > 0 } ? Median / Beside.Median : null;
 
     private static double MedianOf(IReadOnlyList<double> values)
     {

@@ -22,10 +22,30 @@ internal sealed class Peer : IAsyncDisposable
 
     public Uri Address { get; }
 
+    public int ProcessId => _process.Id;
+
     public static async Task<Peer> StartBareAsync(string bodyFile)
     {
         var port = Tool.FreePort();
         return await ReadyAsync(new(BareServer.Command(port, bodyFile), new($"http://127.0.0.1:{port}/")));
+    }
+
+    /// <summary>Kestrel alone with WebSockets, see <see cref="BareServer"/>.</summary>
+    public static async Task<Peer> StartBareWebSocketsAsync()
+    {
+        var port = Tool.FreePort();
+        return await ReadyAsync(new(BareServer.WebSocketsCommand(port), new($"http://127.0.0.1:{port}/")));
+    }
+
+    /// <summary>One etcd as it comes, which syncs every write to the disk; null when it is not installed.</summary>
+    public static async Task<Peer?> StartEtcdAsync(Scratch scratch)
+    {
+        if (!File.Exists("/usr/bin/etcd")) return null;
+        var (clients, peers) = ($"http://127.0.0.1:{Tool.FreePort()}", $"http://127.0.0.1:{Tool.FreePort()}");
+        var start = Tool.Start("/usr/bin/etcd", ["--data-dir", scratch["etcd"], "--logger", "zap", "--log-level", "error",
+            "--listen-client-urls", clients, "--advertise-client-urls", clients,
+            "--listen-peer-urls", peers, "--initial-advertise-peer-urls", peers, "--initial-cluster", $"default={peers}"]);
+        return await ReadyAsync(new(start, new(clients + "/health")));
     }
 
     /// <summary>nginx with one static file, a worker per core, without a log; null when it is not installed.</summary>

@@ -10,6 +10,9 @@ internal sealed record Plan(bool Quick)
 
     public int LoadSeconds => Quick ? 2 : 6;
 
+    /// <summary>How many watch at once.</summary>
+    public int Watchers => Quick ? 1_000 : 10_000;
+
     /// <summary>Turns of what is over in milliseconds; the median of them all counts.</summary>
     public int Repeats => Quick ? 5 : 21;
 }

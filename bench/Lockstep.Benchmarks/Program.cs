@@ -2,6 +2,7 @@ using Lockstep.Benchmarks;
 
 // Peers that the benchmarks start: this program again, doing one thing.
 if (args is ["bare", var port, var body]) return await BareServer.RunAsync(int.Parse(port), body);
+if (args is ["bare-websockets", var listen]) return await BareServer.RunWebSocketsAsync(int.Parse(listen));
 if (args is ["hello"])
 {
     Console.WriteLine("hello");

@@ -58,5 +58,5 @@ internal sealed class Report(bool quick)
         return path;
     }
 
-    private static string Number(double value) => value.ToString(value >= 1000 ? "#,0" : "0.0", CultureInfo.InvariantCulture);
+    private static string Number(double value) => value.ToString(value >= 1000 ? "#,0" : value >= 10 ? "0.0" : "0.00", CultureInfo.InvariantCulture);
 }
