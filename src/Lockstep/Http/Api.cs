@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Text;
 using Lockstep.Access;
 using Lockstep.Audit;
 using Lockstep.Client;
@@ -12,6 +13,10 @@ namespace Lockstep.Http;
 /// <summary>Handles one call of an identified caller.</summary>
 internal delegate Task ApiHandler(HttpContext context, CallContext call);
 
+/// <summary>How the clients of another system's interface expect to be answered. They may show the token as the password of Basic, too.</summary>
+/// <param name="WriteProblem">Writes a failure in that system's form.</param>
+internal sealed record ApiStyle(Func<HttpContext, LockstepException, Task> WriteProblem);
+
 /// <summary>What every route shares: who calls, and how failures are answered.</summary>
 internal sealed partial class Api(Authenticator authenticator, FailedAuthentications failures, IEndpointRouteBuilder routes, ILogger<Api> log)
 {
@@ -20,10 +25,22 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     private static readonly SearchValues<char> s_hex = SearchValues.Create("0123456789abcdef");
 
     /// <summary>Adds a route. The record names it by its method and the pattern up to its first parameter.</summary>
-    public void Map(string method, string pattern, ApiHandler handler)
+    /// <param name="method">The HTTP method.</param>
+    /// <param name="pattern">The route's pattern.</param>
+    /// <param name="handler">What answers.</param>
+    /// <param name="style">How another system's clients expect it; null: Lockstep's own way.</param>
+    public void Map(string method, string pattern, ApiHandler handler, ApiStyle? style = null)
     {
-        var name = $"{method} {(pattern.IndexOf("/{", StringComparison.Ordinal) is var end and > 0 ? pattern[..end] : pattern)}";
-        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, () => handler(context, Identify(context, name, null))));
+        var name = NameOf(method, pattern);
+        var basic = style is not null;
+        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, () => handler(context, Identify(context, name, TokenOf(context.Request, basic))), style));
+    }
+
+    /// <summary>Adds a route whose requests show no token; the handler itself tells whether they are to be believed.</summary>
+    public void MapOpen(string method, string pattern, RequestDelegate handler, ApiStyle? style = null)
+    {
+        var name = NameOf(method, pattern);
+        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, () => handler(context), style));
     }
 
     /// <summary>Adds the route of watchers, of which some show their token only later.</summary>
@@ -31,11 +48,16 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     {
         var name = "GET " + pattern;
         routes.MapGet(pattern, (RequestDelegate)(context => InvokeAsync(context, name, () =>
-            handler(context, context.Request.Headers.Authorization.Count == 0 ? null : Identify(context, name, null), token => Identify(context, name, token)))));
+            handler(context, context.Request.Headers.Authorization.Count == 0 ? null : Identify(context, name, TokenOf(context.Request, basic: false)),
+                token => Identify(context, name, token)))));
     }
 
-    private async Task InvokeAsync(HttpContext context, string route, Func<Task> handler)
+    private static string NameOf(string method, string pattern) =>
+        $"{method} {(pattern.IndexOf("/{", StringComparison.Ordinal) is var end and > 0 ? pattern[..end] : pattern)}";
+
+    private async Task InvokeAsync(HttpContext context, string route, Func<Task> handler, ApiStyle? style = null)
     {
+        var write = style?.WriteProblem ?? ((c, e) => Problems.WriteAsync(c, e));
         try
         {
             await handler();
@@ -43,7 +65,7 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         catch (LockstepException e)
         {
             if (e.Code == ErrorCode.Internal || e.Code == ErrorCode.Unavailable) LogFailed(route, e.Code.Name, e.Message);
-            await Problems.WriteAsync(context, e);
+            await write(context, e);
         }
         catch (BadHttpRequestException e)
         {
@@ -57,7 +79,7 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         catch (Exception e)
         {
             LogDefect(e, route, context.TraceIdentifier);
-            await Problems.WriteAsync(context, new LockstepException(ErrorCode.Internal, $"an unexpected failure; the server's log has it under {context.TraceIdentifier}"));
+            await write(context, new LockstepException(ErrorCode.Internal, $"an unexpected failure; the server's log has it under {context.TraceIdentifier}"));
         }
     }
 
@@ -65,7 +87,7 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     {
         var address = context.Connection.RemoteIpAddress;
         if (address is { IsIPv4MappedToIPv6: true }) address = address.MapToIPv4();
-        var (failure, caller, _) = authenticator.Authenticate(token ?? BearerOf(context.Request), address);
+        var (failure, caller, _) = authenticator.Authenticate(token, address);
         if (caller is null)
         {
             // Another scheme is a failed attempt too.
@@ -78,11 +100,21 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         return new CallContext(caller, address, InstanceOf(context.Request), TraceOf(context.Request), route);
     }
 
-    private static string? BearerOf(HttpRequest request)
+    private static string? TokenOf(HttpRequest request, bool basic)
     {
         var header = request.Headers.Authorization;
         if (header.Count != 1 || header[0] is not { } text) return null;
-        return text.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase) ? text[7..].Trim() : null;
+        if (text.StartsWith("Bearer ", StringComparison.OrdinalIgnoreCase)) return text[7..].Trim();
+        return basic && text.StartsWith("Basic ", StringComparison.OrdinalIgnoreCase) ? PasswordOf(text[6..].Trim()) : null;
+    }
+
+    // RFC 7617; whatever user name goes with the password.
+    private static string? PasswordOf(string credentials)
+    {
+        Span<byte> bytes = stackalloc byte[1024];
+        if (credentials.Length > 1024 || !Convert.TryFromBase64String(credentials, bytes, out var length)) return null;
+        var colon = bytes[..length].IndexOf((byte)':');
+        return colon < 0 ? null : Encoding.UTF8.GetString(bytes[(colon + 1)..length]);
     }
 
     private static string? InstanceOf(HttpRequest request)
