@@ -21,19 +21,23 @@ internal sealed class DocumentResolver(SourceLoader sources, SecretReader secret
         if (!set.Errors.IsEmpty) return resolution with { Errors = set.Errors };
 
         var config = ConfigResolver.Resolve(set);
-        if (!config.Errors.IsEmpty) return resolution with { Errors = config.Errors, SecretIds = IdsOf(config.Values) };
+        resolution = resolution with { SecretIds = IdsOf(config.Values), Warnings = config.Warnings };
+        return config.Errors.IsEmpty
+            ? await RebindAsync(resolution with { Values = config.Values }, active, cancellationToken)
+            : resolution with { Errors = config.Errors, Warnings = [] };
+    }
 
-        var (bound, errors) = await BindAsync(config.Values, active, cancellationToken);
-        if (errors.IsEmpty && TotalLength(config.Values, bound) > ConfigLimits.CharactersPerDocument)
+    /// <summary>The same files with other secret versions: the values of a valid resolution are bound anew.</summary>
+    /// <exception cref="LockstepException">unavailable when a store does not answer.</exception>
+    public async Task<Resolution> RebindAsync(Resolution resolution, Func<SecretId, int?> active, CancellationToken cancellationToken)
+    {
+        var values = resolution.Values;
+        var (bound, errors) = await BindAsync(values, active, cancellationToken);
+        if (errors.IsEmpty && TotalLength(values, bound) > ConfigLimits.CharactersPerDocument)
             errors = [new ConfigError(null, null, $"the document is longer than {ConfigLimits.CharactersPerDocument:N0} characters")];
-        return resolution with
-        {
-            Values = errors.IsEmpty ? config.Values : [],
-            Secrets = errors.IsEmpty ? bound : resolution.Secrets,
-            SecretIds = IdsOf(config.Values),
-            Errors = errors,
-            Warnings = config.Warnings,
-        };
+        return errors.IsEmpty
+            ? resolution with { Secrets = bound }
+            : resolution with { Values = [], Secrets = ImmutableDictionary<SecretRef, BoundSecret>.Empty, Errors = errors };
     }
 
     private async Task<(ImmutableDictionary<SecretRef, BoundSecret> Bound, ImmutableArray<ConfigError> Errors)> BindAsync(

@@ -145,7 +145,7 @@ internal sealed partial class Gate
     {
         var next = live.Release;
         if (next.ActiveVersion(subject.Id) != active)
-            next = next.Next(Time) with { Active = active is { } number ? next.Active.SetItem(subject.Id, number) : next.Active.Remove(subject.Id) };
+            next = next.Next(Time).Activate(subject.Id, active);
         return new ReleaseChange("secret", call.Caller.Name, next)
         {
             Message = $"{action} {subject.Id}@{subject.Version}",

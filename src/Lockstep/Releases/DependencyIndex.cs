@@ -16,6 +16,11 @@ internal sealed class DependencyIndex
 
     public void Set(Resolution resolution)
     {
+        if (_entries.TryGetValue(resolution.Key, out var old) && old.Files == resolution.Files && old.SecretIds == resolution.SecretIds && old.Pinned == resolution.Pinned)
+        {
+            _entries[resolution.Key] = resolution;
+            return;
+        }
         Remove(resolution.Key);
         _entries.Add(resolution.Key, resolution);
         ForEach(resolution, add: true);

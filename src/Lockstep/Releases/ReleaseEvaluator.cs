@@ -20,7 +20,8 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         foreach (var key in affected)
         {
             if (!live.Documents.TryGetValue(key, out var old)) continue;
-            var resolution = await ResolveAsync(key, change.Next, change.Next, cancellationToken);
+            var before = live.Release.Shape.Hash == change.Next.Shape.Hash ? old.Resolution : null;
+            var resolution = await ResolveAsync(key, change.Next, change.Next, cancellationToken, before);
             touched.Add(resolution);
             var next = Next(old, resolution, live.Release, change.Next);
             documents[key] = next;
@@ -52,11 +53,12 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         await ResolveAsync(key, await resolver.StateAtAsync(release, cancellationToken), now, cancellationToken);
 
     /// <summary>Resolves, with a label that names nothing as an error of the document.</summary>
-    public async Task<Resolution> ResolveAsync(DocumentKey key, ReleaseState state, ReleaseState now, CancellationToken cancellationToken)
+    public async Task<Resolution> ResolveAsync(
+        DocumentKey key, ReleaseState state, ReleaseState now, CancellationToken cancellationToken, Resolution? before = null)
     {
         try
         {
-            return await resolver.ResolveAsync(key, state, now, cancellationToken);
+            return await resolver.ResolveAsync(key, state, now, cancellationToken, before);
         }
         catch (LockstepException e) when (e.Code == ErrorCode.NotFound)
         {
@@ -80,13 +82,12 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         if (!ReferenceEquals(old.Refs, next.Refs))
             foreach (var label in live.Documents.Keys.Select(k => k.Label).Distinct(StringComparer.Ordinal).ToList())
                 await AddLabelDependentsAsync(label, live, next, index, affected, cancellationToken);
-        if (!ReferenceEquals(old.Active, next.Active))
-            foreach (var id in old.Active.Except(next.Active).Concat(next.Active.Except(old.Active)).Select(a => a.Key))
-            {
-                index.AddSecretDependents(id, affected);
-                // The index has what a document needs now; one that is served as it last was may hold others.
-                affected.UnionWith(live.Documents.Where(d => d.Value.Invalid is not null && d.Value.Current!.Resolution.SecretIds.Contains(id)).Select(d => d.Key));
-            }
+        foreach (var id in next.ActivatedSince(old))
+        {
+            index.AddSecretDependents(id, affected);
+            // The index has what a document needs now; one that is served as it last was may hold others.
+            affected.UnionWith(live.Documents.Where(d => d.Value.Invalid is not null && d.Value.Current!.Resolution.SecretIds.Contains(id)).Select(d => d.Key));
+        }
         if (!ReferenceEquals(old.Pins, next.Pins))
             foreach (var pin in old.Pins.Except(next.Pins).Concat(next.Pins.Except(old.Pins)).Select(p => p.Key))
                 affected.Add(new DocumentKey(pin.Service, pin.Environment));

@@ -1,15 +1,20 @@
 using Lockstep.Client;
 using Lockstep.Config;
 using Lockstep.Config.Git;
+using Lockstep.Secrets;
 
 namespace Lockstep.Releases;
 
 /// <summary>Resolves a document at a release: follows its pin, finds the commit of its label, and resolves it with the secrets active there.</summary>
 internal sealed class ReleaseResolver(DocumentResolver documents, ReleaseStore store, GitRepository git)
 {
-    /// <summary>Resolves at <paramref name="state"/> with the secrets active there that still live in <paramref name="now"/>: a deleted secret is gone from the past too.</summary>
+    /// <summary>
+    /// Resolves at <paramref name="state"/> with the secrets active there that still live in <paramref name="now"/>: a deleted secret is gone from the past too.
+    /// <paramref name="before"/> is what the document was, of the same shape; when its files are the same, they are not gone through again.
+    /// </summary>
     /// <exception cref="LockstepException">not-found when the label names no branch, tag or commit; unavailable when a store does not answer.</exception>
-    public async Task<Resolution> ResolveAsync(DocumentKey key, ReleaseState state, ReleaseState now, CancellationToken cancellationToken)
+    public async Task<Resolution> ResolveAsync(
+        DocumentKey key, ReleaseState state, ReleaseState now, CancellationToken cancellationToken, Resolution? before = null)
     {
         if (PinOf(key, state) is { } target)
         {
@@ -18,9 +23,10 @@ internal sealed class ReleaseResolver(DocumentResolver documents, ReleaseStore s
             return await ResolveAsync(key, past, now, cancellationToken) with { Pinned = target };
         }
         var commit = await CommitAsync(key.Label, state, cancellationToken);
-        return await documents.ResolveAsync(
-            key, (key.Label ?? state.Shape.Branch, commit), state.Shape.SearchPaths,
-            id => now.Active.ContainsKey(id) ? state.ActiveVersion(id) : null, cancellationToken);
+        int? Active(SecretId id) => now.Active.ContainsKey(id) ? state.ActiveVersion(id) : null;
+        return before is { IsValid: true, Pinned: null } && before.Commit == commit
+            ? await documents.RebindAsync(before, Active, cancellationToken)
+            : await documents.ResolveAsync(key, (key.Label ?? state.Shape.Branch, commit), state.Shape.SearchPaths, Active, cancellationToken);
     }
 
     public Task<ReleaseState> NewestAsync(CancellationToken cancellationToken) => store.NewestAsync(cancellationToken);

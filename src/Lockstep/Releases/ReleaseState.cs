@@ -8,6 +8,9 @@ namespace Lockstep.Releases;
 /// <summary>The state of everything at one release: where Git's refs stand, the active version of every secret, and the pins.</summary>
 internal sealed record ReleaseState(long Number, DateTimeOffset At)
 {
+    // What Active was made of, by which change: so that a release of one secret need not be compared with all others.
+    private (ImmutableDictionary<SecretId, int>? From, SecretId Id) _activation;
+
     /// <summary>Full ref name (<c>refs/heads/main</c>) → commit.</summary>
     public ImmutableDictionary<string, string> Refs { get; init; } = ImmutableDictionary.Create<string, string>(StringComparer.Ordinal);
 
@@ -20,6 +23,20 @@ internal sealed record ReleaseState(long Number, DateTimeOffset At)
 
     /// <summary>The same state under the next number, now.</summary>
     public ReleaseState Next(TimeProvider time) => this with { Number = Number + 1, At = time.GetUtcNow() };
+
+    /// <summary>The same state with another active version of a secret; null: none.</summary>
+    public ReleaseState Activate(SecretId id, int? version) => this with
+    {
+        Active = version is { } number ? Active.SetItem(id, number) : Active.Remove(id),
+        _activation = (Active, id),
+    };
+
+    /// <summary>The secrets whose active version differs from <paramref name="old"/>.</summary>
+    public IEnumerable<SecretId> ActivatedSince(ReleaseState old)
+    {
+        if (ReferenceEquals(old.Active, Active)) return [];
+        return ReferenceEquals(_activation.From, old.Active) ? [_activation.Id] : old.Active.Except(Active).Concat(Active.Except(old.Active)).Select(a => a.Key).Distinct();
+    }
 
     public int? ActiveVersion(SecretId id) => Active.TryGetValue(id, out var version) ? version : null;
 

@@ -51,7 +51,7 @@ internal sealed class ReleaseStore(Database database)
             session.Execute("INSERT INTO refs (name, release, commit_id) VALUES (@name, @release, @commit)",
                 ("name", name), ("release", next.Number), ("commit", commit));
         }
-        foreach (var id in Changed(old.Active, next.Active))
+        foreach (var id in next.ActivatedSince(old))
             session.Execute("INSERT INTO activations (secret, release, version) VALUES (@secret, @release, @version)",
                 ("secret", id.Value), ("release", next.Number), ("version", next.ActiveVersion(id)));
         foreach (var pin in Changed(old.Pins, next.Pins))

@@ -22,10 +22,12 @@ internal sealed partial class ReleaseMark : IDisposable
     private readonly string _epoch;
     private readonly Lock _lock = new();
     private long _noted;
+    private long _length;
 
     private ReleaseMark(ReleaseLane lane, FileStream file, string epoch)
     {
         (_lane, _file, _epoch) = (lane, file, epoch);
+        _length = file.Length;
         lane.Swapped += Note;
         Note();
     }
@@ -72,7 +74,9 @@ internal sealed partial class ReleaseMark : IDisposable
             try
             {
                 RandomAccess.Write(_file.SafeFileHandle, text, 0);
-                RandomAccess.SetLength(_file.SafeFileHandle, text.Length);
+                // Only the mark that was found can be longer.
+                if (_length > text.Length) RandomAccess.SetLength(_file.SafeFileHandle, text.Length);
+                _length = text.Length;
             }
             catch (IOException)
             {
