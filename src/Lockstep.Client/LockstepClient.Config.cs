@@ -48,6 +48,10 @@ public sealed partial class LockstepClient
         GetAsync(new Route("v1/releases").Segment("the release", release.ToString(System.Globalization.CultureInfo.InvariantCulture)),
             LockstepJson.Tolerant.ReleaseInfo, cancellationToken);
 
+    /// <summary>What a change of files and secrets would do to the known documents; nothing is changed.</summary>
+    public Task<PlanResult> PlanAsync(PlanRequest change, CancellationToken cancellationToken = default) =>
+        CallAsync(HttpMethod.Post, new Route("v1/plan"), Body(change, LockstepJson.Default.PlanRequest), LockstepJson.Tolerant.PlanResult, cancellationToken);
+
     /// <summary>Has the server fetch Git now; answers when readers see what came of it.</summary>
     public Task<RefreshResult> RefreshAsync(CancellationToken cancellationToken = default) =>
         CallAsync(HttpMethod.Post, new Route("v1/refresh"), null, LockstepJson.Tolerant.RefreshResult, cancellationToken);

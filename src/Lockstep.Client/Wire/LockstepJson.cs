@@ -18,6 +18,8 @@ namespace Lockstep.Client;
 [JsonSerializable(typeof(CanResult))]
 [JsonSerializable(typeof(ConfigDiff))]
 [JsonSerializable(typeof(FleetPage))]
+[JsonSerializable(typeof(PlanRequest))]
+[JsonSerializable(typeof(PlanResult))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(RefreshResult))]
 [JsonSerializable(typeof(ReleaseInfo))]

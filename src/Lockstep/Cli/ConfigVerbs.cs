@@ -11,7 +11,7 @@ internal static class ConfigVerbs
     {
         var group = new Command("config", "Read a service's config, its history, and roll it back")
         {
-            Get(globals), History(globals), Diff(globals), ValidateVerb.Build(globals), Rollback(globals), Unpin(globals),
+            Get(globals), History(globals), Diff(globals), PlanVerb.Build(globals), ValidateVerb.Build(globals), Rollback(globals), Unpin(globals),
         };
         return group;
     }

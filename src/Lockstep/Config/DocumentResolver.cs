@@ -10,6 +10,9 @@ namespace Lockstep.Config;
 /// </summary>
 internal sealed class DocumentResolver(SourceLoader sources, SecretReader secrets)
 {
+    /// <summary>The same over other files.</summary>
+    public DocumentResolver Over(SourceLoader others) => new(others, secrets);
+
     /// <param name="active">The active version of a secret, null when it has none.</param>
     /// <exception cref="LockstepException">unavailable when a store does not answer; what is wrong in the files is in <see cref="Resolution.Errors"/>.</exception>
     public async Task<Resolution> ResolveAsync(

@@ -6,15 +6,28 @@ using Microsoft.Extensions.Caching.Memory;
 namespace Lockstep.Config;
 
 /// <summary>Reads the files of a document at a commit. Trees are carried from commit to commit by what changed; a file is parsed once per blob.</summary>
-internal sealed class SourceLoader(GitRepository git) : IDisposable
+internal sealed class SourceLoader : IDisposable
 {
     private const int TreesKept = 16;
 
     // Sized in characters of the file; parsed entries cost a small multiple of that.
-    private readonly MemoryCache _files = new(new MemoryCacheOptions { SizeLimit = 64 * 1024 * 1024 });
+    private readonly MemoryCache _files;
+    private readonly GitReader _git;
+    private readonly bool _owned;
     private ImmutableQueue<ConfigTree> _order = [];
     private ImmutableDictionary<string, ConfigTree> _trees = ImmutableDictionary.Create<string, ConfigTree>(StringComparer.Ordinal);
     private readonly Lock _treesLock = new();
+
+    public SourceLoader(GitReader git) => (_git, _files, _owned) = (git, new MemoryCache(new MemoryCacheOptions { SizeLimit = 64 * 1024 * 1024 }), true);
+
+    private SourceLoader(GitReader git, SourceLoader other) =>
+        (_git, _files, _trees, _order) = (git, other._files, Volatile.Read(ref other._trees), other._order);
+
+    /// <summary>A loader for commits that only <paramref name="git"/> reads. It shares the parsed files, which are known by their content, and keeps its trees to itself.</summary>
+    public SourceLoader Over(GitReader git)
+    {
+        lock (_treesLock) return new SourceLoader(git, this);
+    }
 
     public async Task<SourceSet> LoadAsync(
         DocumentKey key, (string Name, string Commit) label, IReadOnlyList<string> searchPaths, CancellationToken cancellationToken)
@@ -30,7 +43,7 @@ internal sealed class SourceLoader(GitRepository git) : IDisposable
     /// <summary>Makes the tree of <paramref name="to"/> from that of <paramref name="from"/> and returns the paths that differ.</summary>
     public async Task<ImmutableArray<string>> AdvanceAsync(string from, string to, CancellationToken cancellationToken)
     {
-        var (tree, changed) = await git.DiffAsync(await TreeAsync(from, cancellationToken), to, cancellationToken);
+        var (tree, changed) = await _git.DiffAsync(await TreeAsync(from, cancellationToken), to, cancellationToken);
         Keep(tree);
         return changed;
     }
@@ -38,13 +51,16 @@ internal sealed class SourceLoader(GitRepository git) : IDisposable
     /// <summary>Makes sure that a commit can be read.</summary>
     public Task ReadAsync(string commit, CancellationToken cancellationToken) => TreeAsync(commit, cancellationToken);
 
-    public void Dispose() => _files.Dispose();
+    public void Dispose()
+    {
+        if (_owned) _files.Dispose();
+    }
 
     private async Task<ConfigTree> TreeAsync(string commit, CancellationToken cancellationToken)
     {
         if (commit.Length == 0) return ConfigTree.Empty;
         if (Volatile.Read(ref _trees).TryGetValue(commit, out var tree)) return tree;
-        tree = await git.ReadTreeAsync(commit, cancellationToken);
+        tree = await _git.ReadTreeAsync(commit, cancellationToken);
         Keep(tree);
         return tree;
     }
@@ -65,12 +81,13 @@ internal sealed class SourceLoader(GitRepository git) : IDisposable
         }
     }
 
-    private async Task<ParsedFile> FileAsync(string path, string blob, CancellationToken cancellationToken)
+    /// <summary>What a file says; the path decides how it is read.</summary>
+    public async Task<ParsedFile> FileAsync(string path, string blob, CancellationToken cancellationToken)
     {
         // The path is part of the key: it decides the syntax and stands in error messages.
         var key = (blob, path);
         if (_files.TryGetValue(key, out ParsedFile? parsed)) return parsed!;
-        var content = await git.Objects.ReadAsync(blob, ConfigLimits.FileBytes, cancellationToken);
+        var content = await _git.Objects.ReadAsync(blob, ConfigLimits.FileBytes, cancellationToken);
         parsed = content.Status == GitBlobStatus.Found ? ConfigFileParser.Parse(path, content.Content) : Unreadable(path, content);
         // What is damaged or missing now may be there after the next fetch.
         if (content.Status is GitBlobStatus.Damaged or GitBlobStatus.Missing) return parsed;

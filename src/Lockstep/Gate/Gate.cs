@@ -2,6 +2,7 @@ using Lockstep.Access;
 using Lockstep.Audit;
 using Lockstep.Client;
 using Lockstep.Config;
+using Lockstep.Config.Git;
 using Lockstep.Releases;
 using Lockstep.Secrets;
 using Lockstep.Settings;
@@ -17,6 +18,10 @@ internal sealed partial class Gate
     public required ReleaseLane Lane { get; init; }
 
     public required DocumentHistory History { get; init; }
+
+    public required CandidateEvaluator Candidates { get; init; }
+
+    public required GitRepository Repository { get; init; }
 
     public required GitRefresh Refresh { get; init; }
 

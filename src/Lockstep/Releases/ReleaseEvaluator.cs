@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Lockstep.Client;
 using Lockstep.Config;
+using Lockstep.Config.Git;
 
 namespace Lockstep.Releases;
 
@@ -12,7 +13,8 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
 {
     public async Task<Evaluation> EvaluateAsync(LiveState live, ReleaseChange change, DependencyIndex index, CancellationToken cancellationToken)
     {
-        var affected = await AffectedAsync(live, change, index, cancellationToken);
+        var moves = await MovesAsync(live, change.Next, cancellationToken);
+        var affected = Affected(live, change.Next, moves, index);
         var documents = live.Documents.ToBuilder();
         var touched = new List<Resolution>(affected.Count);
         var changes = ImmutableArray.CreateBuilder<DocumentChange>();
@@ -29,6 +31,58 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
             if (ChangeOf(key, old, next) is { } changed) changes.Add(changed);
         }
         return new Evaluation(live with { Release = change.Next, Documents = documents.ToImmutable() }, touched, changes.ToImmutable(), broken.ToImmutable());
+    }
+
+    /// <summary>The same over the commits of a candidate, with the loader it reads them through; that is the caller's to dispose of.</summary>
+    public (ReleaseEvaluator Evaluator, SourceLoader Sources) Over(GitReader reader)
+    {
+        var there = sources.Over(reader);
+        return (new ReleaseEvaluator(resolver.Over(there, reader), there, render), there);
+    }
+
+    /// <summary>
+    /// What a state of the refs changes in the files, by label of a known document ("" stands for the tracked branch). Null stands for everything; a label
+    /// that stays where it is has no entry.
+    /// </summary>
+    public async Task<Dictionary<string, ImmutableArray<string>?>> MovesAsync(LiveState live, ReleaseState next, CancellationToken cancellationToken)
+    {
+        var moves = new Dictionary<string, ImmutableArray<string>?>(StringComparer.Ordinal);
+        if (ReferenceEquals(live.Release.Refs, next.Refs)) return moves;
+        foreach (var label in live.Documents.Keys.Select(k => k.Label).Distinct(StringComparer.Ordinal).ToList())
+        {
+            var (from, to) = (ReleaseResolver.CommitOf(label, live.Release), ReleaseResolver.CommitOf(label, next));
+            if (from != to) moves[label ?? ""] = from is null || to is null ? null : await ChangedAsync(from, to, cancellationToken);
+        }
+        return moves;
+    }
+
+    /// <summary>The known documents that a change can touch.</summary>
+    public static HashSet<DocumentKey> Affected(
+        LiveState live, ReleaseState next, Dictionary<string, ImmutableArray<string>?> moves, DependencyIndex index)
+    {
+        var old = live.Release;
+        if (old.Shape.Hash != next.Shape.Hash) return [.. live.Documents.Keys];
+        var affected = new HashSet<DocumentKey>();
+        if (!ReferenceEquals(old.Refs, next.Refs))
+        {
+            foreach (var documents in live.Documents.Keys.GroupBy(k => k.Label, StringComparer.Ordinal))
+            {
+                if (ReleaseResolver.CommitOf(documents.Key, old) == ReleaseResolver.CommitOf(documents.Key, next)) continue;
+                // A label that became known after the moves were worked out has none: then all its documents are looked at.
+                if (moves.GetValueOrDefault(documents.Key ?? "") is { } paths) index.AddPathDependents(documents.Key, paths, affected);
+                else affected.UnionWith(documents);
+            }
+        }
+        foreach (var id in next.ActivatedSince(old))
+        {
+            index.AddSecretDependents(id, affected);
+            // The index has what a document needs now; one that is served as it last was may hold others.
+            affected.UnionWith(live.Documents.Where(d => d.Value.Invalid is not null && d.Value.Current!.Resolution.SecretIds.Contains(id)).Select(d => d.Key));
+        }
+        if (!ReferenceEquals(old.Pins, next.Pins))
+            foreach (var pin in old.Pins.Except(next.Pins).Concat(next.Pins.Except(old.Pins)).Select(p => p.Key))
+                affected.Add(new DocumentKey(pin.Service, pin.Environment));
+        return affected;
     }
 
     /// <summary>A document as it stands at a release, as nobody has seen it before.</summary>
@@ -73,39 +127,6 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
 
     private static Resolution Failed(DocumentKey key, string message) => new(key, key.Label ?? "", "") { Errors = [new ConfigError(null, null, message)] };
 
-    private async Task<HashSet<DocumentKey>> AffectedAsync(
-        LiveState live, ReleaseChange change, DependencyIndex index, CancellationToken cancellationToken)
-    {
-        var (old, next) = (live.Release, change.Next);
-        if (old.Shape.Hash != next.Shape.Hash) return [.. live.Documents.Keys];
-        var affected = new HashSet<DocumentKey>();
-        if (!ReferenceEquals(old.Refs, next.Refs))
-            foreach (var label in live.Documents.Keys.Select(k => k.Label).Distinct(StringComparer.Ordinal).ToList())
-                await AddLabelDependentsAsync(label, live, next, index, affected, cancellationToken);
-        foreach (var id in next.ActivatedSince(old))
-        {
-            index.AddSecretDependents(id, affected);
-            // The index has what a document needs now; one that is served as it last was may hold others.
-            affected.UnionWith(live.Documents.Where(d => d.Value.Invalid is not null && d.Value.Current!.Resolution.SecretIds.Contains(id)).Select(d => d.Key));
-        }
-        if (!ReferenceEquals(old.Pins, next.Pins))
-            foreach (var pin in old.Pins.Except(next.Pins).Concat(next.Pins.Except(old.Pins)).Select(p => p.Key))
-                affected.Add(new DocumentKey(pin.Service, pin.Environment));
-        return affected;
-    }
-
-    private async Task AddLabelDependentsAsync(
-        string? label, LiveState live, ReleaseState next, DependencyIndex index, HashSet<DocumentKey> affected, CancellationToken cancellationToken)
-    {
-        var from = ReleaseResolver.CommitOf(label, live.Release);
-        var to = ReleaseResolver.CommitOf(label, next);
-        if (from == to) return;
-        if (from is not null && to is not null && await ChangedAsync(from, to, cancellationToken) is { } paths)
-            index.AddPathDependents(label, paths, affected);
-        else
-            affected.UnionWith(live.Documents.Keys.Where(k => k.Label == label));
-    }
-
     // Null when the old commit can't be read any more, as after a mirror was made anew: then everything may have changed.
     private async Task<ImmutableArray<string>?> ChangedAsync(string from, string to, CancellationToken cancellationToken)
     {
@@ -120,7 +141,8 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         }
     }
 
-    private DocumentState Next(DocumentState old, Resolution resolution, ReleaseState from, ReleaseState to)
+    /// <summary>What becomes of a known document with its new resolution.</summary>
+    public DocumentState Next(DocumentState old, Resolution resolution, ReleaseState from, ReleaseState to)
     {
         if (resolution.IsValid)
         {
@@ -142,7 +164,8 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         a.Secrets.Count == b.Secrets.Count
         && a.Secrets.All(s => b.Secrets.TryGetValue(s.Key, out var other) && other.Version == s.Value.Version);
 
-    private static DocumentChange? ChangeOf(DocumentKey key, DocumentState old, DocumentState next)
+    /// <summary>How a known document changed; null when its readers see the same.</summary>
+    public static DocumentChange? ChangeOf(DocumentKey key, DocumentState old, DocumentState next)
     {
         if (!next.Resolution.IsValid)
             return old.Resolution.IsValid ? new DocumentChange(key, null, []) : null;

@@ -88,6 +88,33 @@ internal sealed class ReleaseLane(
         }
     }
 
+    /// <summary>
+    /// What a change that nobody has decided on would be about: the state it would be made on, the state it leads to, and the known documents it can touch. The
+    /// turn is taken for the look at the index alone; <paramref name="there"/> reads the candidate's commits.
+    /// </summary>
+    public async Task<(LiveState Live, ReleaseState Next, HashSet<DocumentKey> Affected)> LookAsync(
+        ReleaseEvaluator there, Func<ReleaseState, ReleaseState> change, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var live = Live;
+            var moves = await there.MovesAsync(live, change(live.Release), cancellationToken);
+            await _turn.WaitAsync(cancellationToken);
+            try
+            {
+                // The moves hold as long as the refs stand where they stood.
+                if (!ReferenceEquals(_live.Release.Refs, live.Release.Refs)) continue;
+                live = _live;
+                var next = change(live.Release);
+                return (live, next, ReleaseEvaluator.Affected(live, next, moves, _index));
+            }
+            finally
+            {
+                _turn.Release();
+            }
+        }
+    }
+
     /// <summary>Makes a document known, if it is not, and returns it. A document that <paramref name="isListed"/> needs no file of its own.</summary>
     /// <exception cref="LockstepException">not-found when the label, or any file of the service, does not exist.</exception>
     public async Task<DocumentState> KnowAsync(DocumentKey key, bool isListed, CancellationToken cancellationToken)

@@ -6,8 +6,11 @@ using Lockstep.Secrets;
 namespace Lockstep.Releases;
 
 /// <summary>Resolves a document at a release: follows its pin, finds the commit of its label, and resolves it with the secrets active there.</summary>
-internal sealed class ReleaseResolver(DocumentResolver documents, ReleaseStore store, GitRepository git)
+internal sealed class ReleaseResolver(DocumentResolver documents, ReleaseStore store, GitReader git)
 {
+    /// <summary>The same over other commits.</summary>
+    public ReleaseResolver Over(SourceLoader sources, GitReader others) => new(documents.Over(sources), store, others);
+
     /// <summary>
     /// Resolves at <paramref name="state"/> with the secrets active there that still live in <paramref name="now"/>: a deleted secret is gone from the past too.
     /// <paramref name="before"/> is what the document was, of the same shape; when its files are the same, they are not gone through again.

@@ -47,6 +47,7 @@ internal sealed class ApiHost : IAsyncDisposable
         ManagementHost.MapHealth(routes, health, withReasons: false);
         var api = new Api(access.Authenticator, access.Failures, routes, loggers.CreateLogger<Api>());
         new ConfigRoutes(gate).Map(api);
+        new PlanRoutes(gate).Map(api);
         new SecretRoutes(gate).Map(api);
         new TokenRoutes(gate).Map(api);
         new AuditRoutes(gate).Map(api);

@@ -78,8 +78,8 @@ internal sealed class LockstepServer : IAsyncDisposable
         Repository = Own(await GitRepository.OpenAsync(
             _options.Config, _options.Data, _loggers, _time, cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch))));
         var renderer = new DocumentRenderer(data.ETagKey);
-        var sources = Own(new SourceLoader(Repository));
-        var resolver = new ReleaseResolver(new DocumentResolver(sources, secrets), releases, Repository);
+        var sources = Own(new SourceLoader(Repository.Reader));
+        var resolver = new ReleaseResolver(new DocumentResolver(sources, secrets), releases, Repository.Reader);
         var evaluator = new ReleaseEvaluator(resolver, sources, renderer.Render);
         var known = new KnownDocuments(data.Database);
         var lane = Own(new ReleaseLane(evaluator, known, Repository, data.Database, _time));
@@ -87,6 +87,8 @@ internal sealed class LockstepServer : IAsyncDisposable
         {
             Lane = lane,
             History = Own(new DocumentHistory(data.Database, evaluator, _options.Config.Branch)),
+            Candidates = Own(new CandidateEvaluator(lane, evaluator, _time)),
+            Repository = Repository,
             Refresh = Own(new GitRefresh(Repository, lane, _options.Config.Branch)),
             Mounts = mounts,
             Secrets = secrets,

@@ -81,10 +81,10 @@ public sealed class L6_Exact
 
     private static async Task CompareAsync(TestServer server, LiveState live, string context)
     {
-        using var sources = new SourceLoader(server.Server.Repository);
+        using var sources = new SourceLoader(server.Server.Repository.Reader);
         var gate = server.Gate;
         var resolver = new ReleaseResolver(
-            new DocumentResolver(sources, new SecretReader(gate.Mounts, TimeProvider.System)), new ReleaseStore(server.Database), server.Server.Repository);
+            new DocumentResolver(sources, new SecretReader(gate.Mounts, TimeProvider.System)), new ReleaseStore(server.Database), server.Server.Repository.Reader);
         var key = new byte[32];
         var here = new DocumentRenderer(key);
         var evaluator = new ReleaseEvaluator(resolver, sources, here.Render);

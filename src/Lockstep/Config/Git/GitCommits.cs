@@ -13,7 +13,19 @@ internal sealed class GitCommits(GitProcess git)
     public async Task<string> CommitAsync(
         string branch, string? parent, IReadOnlyDictionary<string, byte[]?> files, (string Author, string Message) text, CancellationToken cancellationToken)
     {
-        Check(branch, parent, files);
+        if (!GitNames.IsBranchName(branch))
+            throw new LockstepException(ErrorCode.BadRequest, $"'{GitNames.Shown(branch)}' cannot be the name of a branch");
+        var commit = await MakeAsync(parent, files, text, cancellationToken);
+        if (commit != parent)
+            await MoveAsync(branch, parent, commit, cancellationToken);
+        return commit;
+    }
+
+    /// <summary>Makes a commit that no branch names. If no file differs, none is made and the parent is answered.</summary>
+    public async Task<string> MakeAsync(
+        string? parent, IReadOnlyDictionary<string, byte[]?> files, (string Author, string Message) text, CancellationToken cancellationToken)
+    {
+        Check(parent, files);
         var index = Path.Combine(git.Directory, $"lockstep-index-{Guid.NewGuid():N}");
         var environment = new Dictionary<string, string>(StringComparer.Ordinal) { ["GIT_INDEX_FILE"] = index };
         try
@@ -35,9 +47,7 @@ internal sealed class GitCommits(GitProcess git)
             if (parent is not null && tree == await RunAsync(new GitCommand("rev-parse", "--verify", parent + "^{tree}"), cancellationToken))
                 return parent;
 
-            var commit = await RunAsync(CommitTree(tree, parent, text), cancellationToken);
-            await MoveAsync(branch, parent, commit, cancellationToken);
-            return commit;
+            return await RunAsync(CommitTree(tree, parent, text), cancellationToken);
         }
         finally
         {
@@ -84,10 +94,8 @@ internal sealed class GitCommits(GitProcess git)
     private async Task<string> RunAsync(GitCommand command, CancellationToken cancellationToken) =>
         (await git.RunAsync("the commit cannot be made", command, cancellationToken)).Text;
 
-    private static void Check(string branch, string? parent, IReadOnlyDictionary<string, byte[]?> files)
+    private static void Check(string? parent, IReadOnlyDictionary<string, byte[]?> files)
     {
-        if (!GitNames.IsBranchName(branch))
-            throw new LockstepException(ErrorCode.BadRequest, $"'{GitNames.Shown(branch)}' cannot be the name of a branch");
         if (parent is not null && !GitNames.IsObjectId(parent))
             throw new LockstepException(ErrorCode.BadRequest, "the parent must be a full commit id");
         if (files.Keys.FirstOrDefault(path => !GitNames.IsFilePath(path)) is { } bad)
@@ -95,5 +103,13 @@ internal sealed class GitCommits(GitProcess git)
             throw new LockstepException(
                 ErrorCode.BadRequest, $"'{GitNames.Shown(bad)}' cannot be the path of a file: it must be relative, with no empty, '.', '..' or '.git…' part and no control characters");
         }
+        var kept = files.Where(f => f.Value is not null).Select(f => f.Key).ToHashSet(StringComparer.Ordinal);
+        if (kept.SelectMany(Parents).FirstOrDefault(kept.Contains) is { } both)
+            throw new LockstepException(ErrorCode.BadRequest, $"'{GitNames.Shown(both)}' cannot be a file and a directory at once");
+    }
+
+    private static IEnumerable<string> Parents(string path)
+    {
+        for (var slash = path.LastIndexOf('/'); slash > 0; slash = path.LastIndexOf('/', slash - 1)) yield return path[..slash];
     }
 }

@@ -9,6 +9,11 @@ internal static class GitNames
     /// <summary>The full name of a branch's ref.</summary>
     public static string BranchRef(string branch) => "refs/heads/" + branch;
 
+    /// <summary>A ref's name as people write it: <c>main</c>, <c>v1</c>.</summary>
+    public static string ShortName(string name) =>
+        name.StartsWith("refs/heads/", StringComparison.Ordinal) ? name["refs/heads/".Length..]
+        : name.StartsWith("refs/tags/", StringComparison.Ordinal) ? name["refs/tags/".Length..] : name;
+
     private const int ShownCharacters = 200;
     private static readonly UTF8Encoding s_strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 

@@ -11,7 +11,7 @@ namespace Lockstep.Config.Git;
 /// Runs git on one repository. Nothing of our own environment but PATH gets through, no config file but the repository's own is read, no hook,
 /// pager, prompt or helper runs, and every run is bounded in time and output; at a bound the whole process tree is ended.
 /// </summary>
-internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote, GitLimits limits, TimeProvider time)
+internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote, GitLimits limits, TimeProvider time, string? objects = null)
 {
     private const int ErrorBytes = 16 * 1024;
     private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
@@ -44,6 +44,9 @@ internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote,
     public GitLimits Limits => limits;
 
     public TimeProvider Time => time;
+
+    /// <summary>The same repository with objects in another directory beside its own; what is written goes there. It must be inside the repository's directory.</summary>
+    public GitProcess With(string objectDirectory) => new(gitDirectory, remote, limits, time, objectDirectory);
 
     /// <summary>Runs to the end. A command that git refuses is a result, not an exception; a missing git program and cancellation are exceptions.</summary>
     public async Task<GitResult> RunAsync(GitCommand command, CancellationToken cancellationToken)
@@ -167,9 +170,18 @@ internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote,
         environment["GIT_NO_REPLACE_OBJECTS"] = "1";
         environment["GIT_ALLOW_PROTOCOL"] = "none";
 
+        if (objects is not null)
+        {
+            environment["GIT_OBJECT_DIRECTORY"] = objects;
+            environment["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = Path.Combine(gitDirectory, "objects");
+        }
+
         var config = new List<(string Key, string Value)>(s_config);
         if (command.UsesRemote)
             remote!.Fill(environment, config, inherited, gitDirectory);
+        // What is only looked at need not outlive a power cut.
+        if (objects is not null)
+            config.Add(("core.fsync", "none"));
         config.AddRange(command.Config);
         for (var i = 0; i < config.Count; i++)
         {

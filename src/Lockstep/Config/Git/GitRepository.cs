@@ -26,10 +26,13 @@ internal sealed class GitRepository : IAsyncDisposable
         _mirror = mirror;
         _branch = branch;
         _logger = logger;
-        Objects = new GitObjects(git);
+        Reader = new GitReader(git, logger);
     }
 
-    public GitObjects Objects { get; }
+    /// <summary>Reads what the repository holds.</summary>
+    public GitReader Reader { get; }
+
+    public GitObjects Objects => Reader.Objects;
 
     /// <summary>The bare repository on disk.</summary>
     public string Directory => _git.Directory;
@@ -140,64 +143,13 @@ internal sealed class GitRepository : IAsyncDisposable
         return refs.ToImmutable();
     }
 
-    /// <summary>The config files of a commit.</summary>
-    public async Task<ConfigTree> ReadTreeAsync(string commit, CancellationToken cancellationToken)
-    {
-        RequireId(commit);
-        var command = new GitCommand("ls-tree", "-r", "-z", "--full-tree", commit);
-        var result = await _git.RunAsync($"the files of commit {commit} cannot be listed", command, cancellationToken);
-        var blobs = GitTrees.ParseListing(result.Output.Span, out var skipped);
-        if (skipped > 0)
-            _logger.NamesSkipped(skipped, commit);
-        return new ConfigTree(commit, blobs);
-    }
-
-    /// <summary>
-    /// The config files of <paramref name="toCommit"/>, and the paths in which they differ from <paramref name="from"/>, sorted. Costs what changed; when the
-    /// old commit is gone or nearly everything changed, the new one is listed instead.
-    /// </summary>
-    public async Task<(ConfigTree To, ImmutableArray<string> ChangedPaths)> DiffAsync(ConfigTree from, string toCommit, CancellationToken cancellationToken)
-    {
-        RequireId(toCommit);
-        if (from.Commit == toCommit)
-            return (from, []);
-        if (GitNames.IsObjectId(from.Commit))
-        {
-            var command = new GitCommand("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", from.Commit, toCommit, "--")
-            {
-                OutputLimit = _git.Limits.DiffBytes,
-            };
-            var result = await _git.RunAsync(command, cancellationToken);
-            if (result.Succeeded)
-            {
-                var (blobs, changed) = GitTrees.Apply(from.Blobs, result.Output.Span, out var skipped);
-                if (skipped > 0)
-                    _logger.NamesSkipped(skipped, toCommit);
-                return (new ConfigTree(toCommit, blobs), changed);
-            }
-        }
-
-        var to = await ReadTreeAsync(toCommit, cancellationToken);
-        return (to, GitTrees.Compare(from.Blobs, to.Blobs));
-    }
-
-    /// <summary>The full id of the commit that a full or abbreviated id (7 digits and more) names; null when there is none, or more than one.</summary>
-    public async Task<string?> ResolveCommitAsync(string label, CancellationToken cancellationToken)
-    {
-        if (label.Length is < 7 or > 64)
-            return null;
-        // The id of a tag object leads to a commit that does not begin so; a branch may be named so. Neither is what was asked for.
-        var commit = await Objects.PeelAsync(label.ToLowerInvariant(), cancellationToken);
-        return commit is not null && commit.StartsWith(label, StringComparison.OrdinalIgnoreCase) ? commit : null;
-    }
-
     /// <summary>Keeps commits, with their history, from ever being dropped. On disk when it returns; kept ones cost nothing.</summary>
     public async Task KeepAsync(IEnumerable<string> commits, CancellationToken cancellationToken)
     {
         var input = new StringBuilder();
         foreach (var commit in commits.Distinct(StringComparer.Ordinal))
         {
-            RequireId(commit);
+            GitReader.RequireId(commit);
             input.Append("update refs/lockstep/keep/").Append(commit).Append(' ').Append(commit).Append('\n');
         }
 
@@ -210,7 +162,7 @@ internal sealed class GitRepository : IAsyncDisposable
     /// <summary>Who made the commit, when, and its subject; null when it cannot be read.</summary>
     public async Task<GitCommitInfo?> DescribeAsync(string commit, CancellationToken cancellationToken)
     {
-        RequireId(commit);
+        GitReader.RequireId(commit);
         return await Objects.DescribeAsync(commit, cancellationToken);
     }
 
@@ -236,6 +188,12 @@ internal sealed class GitRepository : IAsyncDisposable
         }
     }
 
+    /// <summary>A place for commits that are made to be looked at.</summary>
+    public GitScratch Scratch() => new(_git, _logger);
+
+    /// <summary>Reads commits whose objects lie in <paramref name="objectDirectory"/>, inside the repository's own, while git receives them.</summary>
+    public GitReader ReaderOf(string objectDirectory) => new(_git.With(objectDirectory), _logger);
+
     /// <summary>
     /// Packs objects and refs when many have gathered, and drops what nothing has named for two weeks. For a timer, about once a day; fetches, commits
     /// and reads go on beside it.
@@ -252,7 +210,7 @@ internal sealed class GitRepository : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
-        await Objects.DisposeAsync();
+        await Reader.DisposeAsync();
         _write.Dispose();
     }
 
@@ -269,6 +227,7 @@ internal sealed class GitRepository : IAsyncDisposable
 
         await GitStore.CheckAsync(git, cancellationToken);
         GitStore.RemoveLeftovers(git, GitStore.LeftoverAge);
+        GitScratch.RemoveLeftovers(git.Directory);
     }
 
     private async Task CheckBranchAsync(string name, CancellationToken cancellationToken)
@@ -318,11 +277,5 @@ internal sealed class GitRepository : IAsyncDisposable
         }
 
         return refs;
-    }
-
-    private static void RequireId(string commit)
-    {
-        if (!GitNames.IsObjectId(commit))
-            throw new ArgumentException("A commit is named by its full id, in lower case.", nameof(commit));
     }
 }

@@ -60,6 +60,38 @@ internal static class GitTrees
         return (blobs.ToImmutable(), changed.DrainToImmutable());
     }
 
+    /// <summary>Reads the same listing of <c>diff-tree</c>, every entry of it.</summary>
+    public static ImmutableArray<GitFileChange> ParseChanges(ReadOnlySpan<byte> diff)
+    {
+        var changes = ImmutableArray.CreateBuilder<GitFileChange>();
+        while (Next(ref diff, out var entry) && Next(ref diff, out var name))
+        {
+            // The colon stands before the first mode.
+            var fields = Encoding.ASCII.GetString(entry[1..]).Split(' ');
+            changes.Add(new GitFileChange(
+                GitNames.Utf8(name), GitNames.Shown(Encoding.UTF8.GetString(name)), Kind(fields[0]), Kind(fields[1]), fields[2], fields[3]));
+        }
+
+        return changes.ToImmutable();
+    }
+
+    /// <summary>Reads <c>ls-tree -r -z --name-only</c>; null stands for a name that is not UTF-8.</summary>
+    public static List<string?> ParseNames(ReadOnlySpan<byte> listing)
+    {
+        var names = new List<string?>();
+        while (Next(ref listing, out var name))
+            names.Add(GitNames.Utf8(name));
+        return names;
+    }
+
+    private static GitFileKind Kind(string mode) => mode switch
+    {
+        "000000" => GitFileKind.None,
+        "120000" => GitFileKind.Link,
+        "160000" => GitFileKind.Submodule,
+        _ => GitFileKind.File,
+    };
+
     /// <summary>The paths that differ, sorted.</summary>
     public static ImmutableArray<string> Compare(ImmutableDictionary<string, string> from, ImmutableDictionary<string, string> to) =>
     [

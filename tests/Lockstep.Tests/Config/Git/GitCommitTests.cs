@@ -21,7 +21,7 @@ public sealed class GitCommitTests : IAsyncLifetime
     {
         var first = await CommitAsync(null, ("a.yml", "a: 1"), ("dir/b.yml", "b: 1"), ("README.md", "hello"));
         var second = await CommitAsync(first, ("a.yml", "a: 2"), ("dir/b.yml", null), ("-x/ü.yml", "c: 1"));
-        var tree = await _repository.ReadTreeAsync(second, default);
+        var tree = await _repository.Reader.ReadTreeAsync(second, default);
         tree.Blobs.Keys.ShouldBe(["a.yml", "-x/ü.yml"], ignoreOrder: true);
         Encoding.UTF8.GetString((await _repository.Objects.ReadAsync(tree.Blobs["a.yml"], 100, default)).Content.Span).ShouldBe("a: 2");
         (await _repository.RefsAsync(default)).ShouldBe([new("refs/heads/main", second)]);

@@ -70,7 +70,7 @@ public sealed class GitFetchTests : IAsyncLifetime
         TestRepository.Run(repository.Directory, [], "gc", "--quiet", "--prune=now");
         await repository.MaintainAsync(default);
         (await repository.DescribeAsync(lost, default))!.Subject.ShouldBe("change");
-        (await repository.ResolveCommitAsync(lost[..9], default)).ShouldBe(lost);
+        (await repository.Reader.ResolveCommitAsync(lost[..9], default)).ShouldBe(lost);
         TestRepository.Run(repository.Directory, [], "for-each-ref", "--format=%(refname)", "refs/lockstep").Split('\n')
             .ShouldBe([$"refs/lockstep/keep/{first}", $"refs/lockstep/keep/{lost}"], ignoreOrder: true);
     }
@@ -186,16 +186,16 @@ public sealed class GitFetchTests : IAsyncLifetime
         var name = commit[..8] + (commit[8] == '0' ? "1" : "0");
         _upstream.Git("branch", name); // It looks like an id.
         var repository = await _bench.OpenAsync(_upstream.Path);
-        (await repository.ResolveCommitAsync(commit, default)).ShouldBe(commit);
-        (await repository.ResolveCommitAsync(commit.ToUpperInvariant(), default)).ShouldBe(commit);
-        (await repository.ResolveCommitAsync(commit[..7], default)).ShouldBe(commit);
+        (await repository.Reader.ResolveCommitAsync(commit, default)).ShouldBe(commit);
+        (await repository.Reader.ResolveCommitAsync(commit.ToUpperInvariant(), default)).ShouldBe(commit);
+        (await repository.Reader.ResolveCommitAsync(commit[..7], default)).ShouldBe(commit);
         foreach (var label in new[]
                  {
                      commit[..6], new string('1', 40), commit + "0", "main", "HEAD", "--all", "main\nHEAD", "@{-1}", name,
                      _upstream.Git("rev-parse", "heavy"), _upstream.Git("rev-parse", "HEAD^{tree}"), _upstream.Git("rev-parse", "HEAD:application.yml"),
                  })
         {
-            (await repository.ResolveCommitAsync(label, default)).ShouldBeNull(label);
+            (await repository.Reader.ResolveCommitAsync(label, default)).ShouldBeNull(label);
         }
     }
 

@@ -37,7 +37,7 @@ public sealed class GitTreeTests : IAsyncLifetime
         _upstream.Git("commit", "--quiet", "--message", "submodule");
 
         var repository = await _bench.OpenAsync(_upstream.Path);
-        var tree = await repository.ReadTreeAsync(_upstream.Head, default);
+        var tree = await repository.Reader.ReadTreeAsync(_upstream.Head, default);
         tree.Commit.ShouldBe(_upstream.Head);
         tree.Blobs.Keys.ShouldBe(names, ignoreOrder: true);
         tree.Blobs.KeyComparer.ShouldBe(StringComparer.Ordinal);
@@ -57,9 +57,9 @@ public sealed class GitTreeTests : IAsyncLifetime
         _upstream.GitWithInput(line, "update-index", "-z", "--index-info");
         _upstream.Git("commit", "--quiet", "--message", "bytes");
         var repository = await _bench.OpenAsync(_upstream.Path);
-        (await repository.ReadTreeAsync(_upstream.Head, default)).Blobs.Keys.ShouldBe(["good.yml"]);
+        (await repository.Reader.ReadTreeAsync(_upstream.Head, default)).Blobs.Keys.ShouldBe(["good.yml"]);
         _bench.Log.ShouldContain(l => l.Contains("1 file(s) of commit", StringComparison.Ordinal));
-        var (to, changed) = await repository.DiffAsync(ConfigTree.Empty with { Commit = _upstream.Git("rev-parse", "HEAD~1") }, _upstream.Head, default);
+        var (to, changed) = await repository.Reader.DiffAsync(ConfigTree.Empty with { Commit = _upstream.Git("rev-parse", "HEAD~1") }, _upstream.Head, default);
         changed.ShouldBeEmpty();
         to.Commit.ShouldBe(_upstream.Head);
     }
@@ -69,9 +69,9 @@ public sealed class GitTreeTests : IAsyncLifetime
     {
         var repository = await _bench.OpenAsync();
         var missing = new string('1', 40);
-        (await Should.ThrowAsync<LockstepException>(() => repository.ReadTreeAsync(missing, default))).Message.ShouldContain(missing);
-        await Should.ThrowAsync<ArgumentException>(() => repository.ReadTreeAsync("--help", default));
-        await Should.ThrowAsync<ArgumentException>(() => repository.DiffAsync(ConfigTree.Empty, "HEAD", default));
+        (await Should.ThrowAsync<LockstepException>(() => repository.Reader.ReadTreeAsync(missing, default))).Message.ShouldContain(missing);
+        await Should.ThrowAsync<ArgumentException>(() => repository.Reader.ReadTreeAsync("--help", default));
+        await Should.ThrowAsync<ArgumentException>(() => repository.Reader.DiffAsync(ConfigTree.Empty, "HEAD", default));
     }
 
     [Fact]
@@ -82,9 +82,9 @@ public sealed class GitTreeTests : IAsyncLifetime
         var second = await CommitAsync(repository, first, ("sub/a.yml", "a: 2"));
         var tree = TestRepository.Run(repository.Directory, [], "rev-parse", second + ":sub");
         File.Delete(Path.Combine(repository.Directory, "objects", tree[..2], tree[2..]));
-        var before = await repository.ReadTreeAsync(first, default);
+        var before = await repository.Reader.ReadTreeAsync(first, default);
         before.Blobs.Count.ShouldBe(1);
-        var failure = await Should.ThrowAsync<LockstepException>(() => repository.DiffAsync(before, second, default));
+        var failure = await Should.ThrowAsync<LockstepException>(() => repository.Reader.DiffAsync(before, second, default));
         failure.Message.ShouldContain(second);
         failure.Message.ShouldContain("fsck");
     }
@@ -96,10 +96,10 @@ public sealed class GitTreeTests : IAsyncLifetime
         var repository = await _bench.OpenAsync();
         var first = await CommitAsync(repository, null, ("a.yml", "1"), ("b.yml", "1"), ("c.yml", "1"));
         var second = await CommitAsync(repository, first, ("a.yml", "2"), ("b.yml", null), ("d.yml", "1"));
-        var whole = await repository.ReadTreeAsync(first, default);
+        var whole = await repository.Reader.ReadTreeAsync(first, default);
         foreach (var start in new[] { whole, whole with { Commit = new string('1', 40) }, whole with { Commit = "" } })
         {
-            var (to, changed) = await repository.DiffAsync(start, second, default);
+            var (to, changed) = await repository.Reader.DiffAsync(start, second, default);
             to.Blobs.Keys.ShouldBe(["a.yml", "c.yml", "d.yml"], ignoreOrder: true);
             changed.ShouldBe(["a.yml", "b.yml", "d.yml"]);
         }
@@ -114,7 +114,7 @@ public sealed class GitTreeTests : IAsyncLifetime
         File.Delete(Path.Combine(_upstream.Path, "b.yml"));
         var second = _upstream.Commit(("b.yml/inner.yml", "1"));
         var repository = await _bench.OpenAsync(_upstream.Path);
-        var (to, changed) = await repository.DiffAsync(await repository.ReadTreeAsync(first, default), second, default);
+        var (to, changed) = await repository.Reader.DiffAsync(await repository.Reader.ReadTreeAsync(first, default), second, default);
         to.Blobs.Keys.ShouldBe(["b.yml/inner.yml"]);
         changed.ShouldBe(["a.yml", "b.yml", "b.yml/inner.yml"]);
     }
@@ -164,8 +164,8 @@ public sealed class GitTreeTests : IAsyncLifetime
         var changes = 0;
         foreach (var commit in commits)
         {
-            var full = await repository.ReadTreeAsync(commit, default);
-            var (to, changed) = await repository.DiffAsync(tree, commit, default);
+            var full = await repository.Reader.ReadTreeAsync(commit, default);
+            var (to, changed) = await repository.Reader.DiffAsync(tree, commit, default);
             to.Blobs.OrderBy(b => b.Key, StringComparer.Ordinal).ShouldBe(full.Blobs.OrderBy(b => b.Key, StringComparer.Ordinal));
             changed.ShouldBe(GitTrees.Compare(tree.Blobs, full.Blobs));
             changes += changed.Length;
@@ -187,9 +187,9 @@ public sealed class GitTreeTests : IAsyncLifetime
             .Append("M 100644 inline team-7/service-7/application.yml\ndata 4\na: 2\nD team-8/service-8/application.yml\n\n");
         _upstream.GitWithInput(Encoding.ASCII.GetBytes(script.ToString()), "fast-import", "--quiet");
         var repository = await _bench.OpenAsync(_upstream.Path);
-        var from = await repository.ReadTreeAsync(_upstream.Git("rev-parse", "main~1"), default);
+        var from = await repository.Reader.ReadTreeAsync(_upstream.Git("rev-parse", "main~1"), default);
         from.Blobs.Count.ShouldBe(Files);
-        var (to, changed) = await repository.DiffAsync(from, _upstream.Git("rev-parse", "main"), default);
+        var (to, changed) = await repository.Reader.DiffAsync(from, _upstream.Git("rev-parse", "main"), default);
         changed.ShouldBe(["team-7/service-7/application.yml", "team-8/service-8/application.yml"]);
         to.Blobs.Count.ShouldBe(Files - 1);
     }

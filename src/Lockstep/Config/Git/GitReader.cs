@@ -1,0 +1,104 @@
+using System.Collections.Immutable;
+using Lockstep.Client;
+using Microsoft.Extensions.Logging;
+
+namespace Lockstep.Config.Git;
+
+/// <summary>Reads commits: those of the repository, or those of a candidate too, whose objects lie elsewhere until it is accepted (<see cref="GitProcess.With"/>).</summary>
+internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposable
+{
+    // Git knows it without having it.
+    private const string EmptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
+
+    public GitObjects Objects { get; } = new(git);
+
+    /// <summary>The config files of a commit.</summary>
+    public async Task<ConfigTree> ReadTreeAsync(string commit, CancellationToken cancellationToken)
+    {
+        RequireId(commit);
+        var command = new GitCommand("ls-tree", "-r", "-z", "--full-tree", commit);
+        var result = await git.RunAsync($"the files of commit {commit} cannot be listed", command, cancellationToken);
+        var blobs = GitTrees.ParseListing(result.Output.Span, out var skipped);
+        if (skipped > 0)
+            logger.NamesSkipped(skipped, commit);
+        return new ConfigTree(commit, blobs);
+    }
+
+    /// <summary>
+    /// The config files of <paramref name="toCommit"/>, and the paths in which they differ from <paramref name="from"/>, sorted. Costs what changed; when the
+    /// old commit is gone or nearly everything changed, the new one is listed instead.
+    /// </summary>
+    public async Task<(ConfigTree To, ImmutableArray<string> ChangedPaths)> DiffAsync(ConfigTree from, string toCommit, CancellationToken cancellationToken)
+    {
+        RequireId(toCommit);
+        if (from.Commit == toCommit)
+            return (from, []);
+        if (GitNames.IsObjectId(from.Commit))
+        {
+            var command = new GitCommand("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", from.Commit, toCommit, "--")
+            {
+                OutputLimit = git.Limits.DiffBytes,
+            };
+            var result = await git.RunAsync(command, cancellationToken);
+            if (result.Succeeded)
+            {
+                var (blobs, changed) = GitTrees.Apply(from.Blobs, result.Output.Span, out var skipped);
+                if (skipped > 0)
+                    logger.NamesSkipped(skipped, toCommit);
+                return (new ConfigTree(toCommit, blobs), changed);
+            }
+        }
+
+        var to = await ReadTreeAsync(toCommit, cancellationToken);
+        return (to, GitTrees.Compare(from.Blobs, to.Blobs));
+    }
+
+    /// <summary>The full id of the commit that a full or abbreviated id (7 digits and more) names; null when there is none, or more than one.</summary>
+    public async Task<string?> ResolveCommitAsync(string label, CancellationToken cancellationToken)
+    {
+        if (label.Length is < 7 or > 64)
+            return null;
+        // The id of a tag object leads to a commit that does not begin so; a branch may be named so. Neither is what was asked for.
+        var commit = await Objects.PeelAsync(label.ToLowerInvariant(), cancellationToken);
+        return commit is not null && commit.StartsWith(label, StringComparison.OrdinalIgnoreCase) ? commit : null;
+    }
+
+    /// <summary>
+    /// Every file, of whatever kind, in which two commits differ; with no <paramref name="from"/> all files of the other. In the order of git.
+    /// </summary>
+    public async Task<ImmutableArray<GitFileChange>> ChangesAsync(string? from, string to, CancellationToken cancellationToken)
+    {
+        RequireId(to);
+        if (from is not null) RequireId(from);
+        var command = new GitCommand("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", from ?? EmptyTree, to, "--");
+        var result = await git.RunAsync(command, cancellationToken);
+        if (result.Outcome == GitOutcome.OutputTooLarge) throw new LockstepException(ErrorCode.TooLarge, "the commit changes too many files at once; split it");
+        return result.Succeeded ? GitTrees.ParseChanges(result.Output.Span) : throw git.Failure($"what commit {to} changes cannot be read", result);
+    }
+
+    /// <summary>The names of all files of a commit; null stands for one that is not UTF-8.</summary>
+    public async Task<List<string?>> NamesAsync(string commit, CancellationToken cancellationToken)
+    {
+        RequireId(commit);
+        var command = new GitCommand("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit);
+        var result = await git.RunAsync($"the files of commit {commit} cannot be listed", command, cancellationToken);
+        return GitTrees.ParseNames(result.Output.Span);
+    }
+
+    /// <summary>Whether the history of <paramref name="to"/> has <paramref name="from"/> in it, so that moving from one to the other loses nothing.</summary>
+    public async Task<bool> IsAncestorAsync(string from, string to, CancellationToken cancellationToken)
+    {
+        RequireId(from);
+        RequireId(to);
+        var result = await git.RunAsync(new GitCommand("merge-base", "--is-ancestor", from, to), cancellationToken);
+        return result.Outcome == GitOutcome.Exited && result.ExitCode is 0 or 1 ? result.ExitCode == 0 : throw git.Failure("the history cannot be read", result);
+    }
+
+    public ValueTask DisposeAsync() => Objects.DisposeAsync();
+
+    public static void RequireId(string commit)
+    {
+        if (!GitNames.IsObjectId(commit))
+            throw new ArgumentException("A commit is named by its full id, in lower case.", nameof(commit));
+    }
+}

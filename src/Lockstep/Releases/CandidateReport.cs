@@ -1,0 +1,59 @@
+using System.Collections.Immutable;
+using Lockstep.Config;
+using Lockstep.Secrets;
+
+namespace Lockstep.Releases;
+
+/// <summary>What a change would come to that nobody has made yet. Values of secrets are not in it.</summary>
+/// <param name="Live">The state it was worked out on.</param>
+/// <param name="Next">The state it leads to.</param>
+internal sealed record CandidateReport(LiveState Live, ReleaseState Next)
+{
+    /// <summary>The known documents that change, break, or are looked at and stay broken; by key.</summary>
+    public ImmutableArray<CandidateDocument> Documents { get; init; } = [];
+
+    /// <summary>What is wrong with the files of the tracked branch: they do not parse, or their names can't be used.</summary>
+    public ImmutableArray<ConfigError> Errors { get; init; } = [];
+
+    /// <summary>What is odd about the files: links, references that can't be read, and on other branches what would be an error on the tracked one.</summary>
+    public ImmutableArray<ConfigError> Warnings { get; init; } = [];
+
+    /// <summary>How many errors and warnings of the files there are beyond those that are listed.</summary>
+    public int Unlisted { get; init; }
+
+    /// <summary>The paths, of whatever kind, that change; of names that are not UTF-8 what can be shown.</summary>
+    public IReadOnlySet<string> Paths { get; init; } = new HashSet<string>(StringComparer.Ordinal);
+
+    /// <summary>The secrets that a changed file or a document refers to and did not before.</summary>
+    public ImmutableSortedSet<SecretId> AddedSecrets { get; init; } = [];
+
+    /// <summary>The documents that were valid and would not be.</summary>
+    public IEnumerable<CandidateDocument> Broken => Documents.Where(d => d.Breaks);
+
+    /// <summary>Whether it can be accepted: every file parses, and every document that did resolve still does.</summary>
+    public bool IsSound => Errors.IsEmpty && !Broken.Any();
+}
+
+/// <summary>A known document that a candidate changes, breaks, or leaves broken.</summary>
+/// <param name="Key">The document.</param>
+/// <param name="WasValid">Whether it resolves now.</param>
+/// <param name="IsValid">Whether it would then.</param>
+internal sealed record CandidateDocument(DocumentKey Key, bool WasValid, bool IsValid)
+{
+    /// <summary>Whether its readers would see something else, or it would no longer resolve.</summary>
+    public bool Changes { get; init; }
+
+    /// <summary>How many keys are added, removed or changed.</summary>
+    public int KeyCount { get; init; }
+
+    /// <summary>The first of those keys, sorted.</summary>
+    public ImmutableArray<string> Keys { get; init; } = [];
+
+    /// <summary>Why it does not resolve.</summary>
+    public ImmutableArray<ConfigError> Errors { get; init; } = [];
+
+    /// <summary>Numbers and booleans that turn into text, and placeholders that name no key, as far as they did before.</summary>
+    public ImmutableArray<ConfigError> Warnings { get; init; } = [];
+
+    public bool Breaks => WasValid && !IsValid;
+}
