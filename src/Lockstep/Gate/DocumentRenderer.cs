@@ -51,7 +51,8 @@ internal sealed class DocumentRenderer(byte[] etagKey)
             WriteList(json, "withheld", withheldKeys);
             json.WriteEndObject();
         }
-        return new RenderedDocument(buffer.WrittenMemory, ETagOf(buffer.WrittenSpan), [.. disclosed]);
+        // In an array of its own length: the buffer is up to twice as long, and the document is kept.
+        return new RenderedDocument(buffer.WrittenSpan.ToArray(), ETagOf(buffer.WrittenSpan), [.. disclosed]);
     }
 
     /// <summary>The secret versions that a value is built of, as <c>id@version</c>.</summary>

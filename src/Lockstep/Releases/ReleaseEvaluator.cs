@@ -11,6 +11,9 @@ namespace Lockstep.Releases;
 /// </summary>
 internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader sources, RenderDocument render)
 {
+    // From here on other cores are asked to help: below, to wake them costs more than they save.
+    private const int ManyDocuments = 16;
+
     public async Task<Evaluation> EvaluateAsync(LiveState live, ReleaseChange change, DependencyIndex index, CancellationToken cancellationToken)
     {
         var moves = await MovesAsync(live, change.Next, cancellationToken);
@@ -19,16 +22,15 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         var touched = new List<Resolution>(affected.Count);
         var changes = ImmutableArray.CreateBuilder<DocumentChange>();
         var broken = ImmutableArray.CreateBuilder<(DocumentKey, ImmutableArray<ConfigError>)>();
-        foreach (var key in affected)
+        var looked = await ForEachAsync(
+            affected.Where(live.Documents.ContainsKey).ToList(), key => LookAsync(key, live, change.Next, cancellationToken), cancellationToken);
+        foreach (var (old, next, changed) in looked)
         {
-            if (!live.Documents.TryGetValue(key, out var old)) continue;
-            var before = live.Release.Shape.Hash == change.Next.Shape.Hash ? old.Resolution : null;
-            var resolution = await ResolveAsync(key, change.Next, change.Next, cancellationToken, before);
+            var resolution = next.Resolution;
             touched.Add(resolution);
-            var next = Next(old, resolution, live.Release, change.Next);
-            documents[key] = next;
-            if (old.Resolution.IsValid && !resolution.IsValid) broken.Add((key, resolution.Errors));
-            if (ChangeOf(key, old, next) is { } changed) changes.Add(changed);
+            documents[resolution.Key] = next;
+            if (old.Resolution.IsValid && !resolution.IsValid) broken.Add((resolution.Key, resolution.Errors));
+            if (changed is not null) changes.Add(changed);
         }
         return new Evaluation(live with { Release = change.Next, Documents = documents.ToImmutable() }, touched, changes.ToImmutable(), broken.ToImmutable());
     }
@@ -85,6 +87,18 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         return affected;
     }
 
+    /// <summary>Does the same for many documents, on all cores when they are many, and returns what comes of it in their order.</summary>
+    public static async Task<TResult[]> ForEachAsync<TItem, TResult>(IReadOnlyList<TItem> items, Func<TItem, Task<TResult>> work, CancellationToken cancellationToken)
+    {
+        var results = new TResult[items.Count];
+        // The first one alone: it reads the tree and the shared files that all others find in memory.
+        for (var i = 0; i < (items.Count < ManyDocuments ? items.Count : 1); i++) results[i] = await work(items[i]);
+        if (items.Count < ManyDocuments) return results;
+        var options = new ParallelOptions { MaxDegreeOfParallelism = Environment.ProcessorCount, CancellationToken = cancellationToken };
+        await Parallel.ForAsync(1, items.Count, options, async (i, _) => results[i] = await work(items[i]));
+        return results;
+    }
+
     /// <summary>A document as it stands at a release, as nobody has seen it before.</summary>
     public DocumentState First(Resolution resolution, DocumentUsage usage) => resolution.IsValid
         ? new DocumentState(resolution, new Document(resolution, render), null, usage)
@@ -139,6 +153,15 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
             await sources.ReadAsync(to, cancellationToken);
             return null;
         }
+    }
+
+    private async Task<(DocumentState Old, DocumentState Next, DocumentChange? Change)> LookAsync(
+        DocumentKey key, LiveState live, ReleaseState to, CancellationToken cancellationToken)
+    {
+        var old = live.Documents[key];
+        var before = live.Release.Shape.Hash == to.Shape.Hash ? old.Resolution : null;
+        var next = Next(old, await ResolveAsync(key, to, to, cancellationToken, before), live.Release, to);
+        return (old, next, ChangeOf(key, old, next));
     }
 
     /// <summary>What becomes of a known document with its new resolution.</summary>

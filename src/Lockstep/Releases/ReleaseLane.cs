@@ -18,6 +18,9 @@ internal sealed class ReleaseLane(
     private static readonly Counter<long> s_releases = Telemetry.Meter.CreateCounter<long>(
         "lockstep.releases", description: "Releases this server made, by kind");
 
+    // Between two looks at how much memory the documents take.
+    private const int LoadedAtOnce = 256;
+
     // How many broken documents a refusal names.
     private const int MaxNamed = 10;
 
@@ -46,13 +49,16 @@ internal sealed class ReleaseLane(
     {
         var states = ImmutableDictionary.CreateBuilder<DocumentKey, DocumentState>();
         var bytes = 0L;
-        foreach (var (key, usage) in documents)
+        foreach (var some in documents.Chunk(LoadedAtOnce))
         {
-            if (bytes > KnownDocuments.MaxBytes && !usage.IsListed) continue;
-            var resolution = await evaluator.ResolveAsync(key, newest, newest, cancellationToken);
-            var state = states[key] = await WithLastValidAsync(evaluator.First(resolution, usage), newest, cancellationToken);
-            bytes += state.Current?.Full.Body.Length ?? 0;
-            _index.Set(resolution);
+            var wanted = some.Where(d => bytes <= KnownDocuments.MaxBytes || d.Usage.IsListed).ToList();
+            var loaded = await ReleaseEvaluator.ForEachAsync(wanted, d => LoadAsync(d.Key, d.Usage, newest, cancellationToken), cancellationToken);
+            foreach (var (resolution, state) in loaded)
+            {
+                states[resolution.Key] = state;
+                bytes += state.Current?.Full.Body.Length ?? 0;
+                _index.Set(resolution);
+            }
         }
         Swap(live => live with { Release = newest, Documents = states.ToImmutable() });
     }
@@ -183,6 +189,12 @@ internal sealed class ReleaseLane(
         {
             // Readiness tells of the database.
         }
+    }
+
+    private async Task<(Resolution Resolution, DocumentState State)> LoadAsync(DocumentKey key, DocumentUsage usage, ReleaseState newest, CancellationToken cancellationToken)
+    {
+        var resolution = await evaluator.ResolveAsync(key, newest, newest, cancellationToken);
+        return (resolution, await WithLastValidAsync(evaluator.First(resolution, usage), newest, cancellationToken));
     }
 
     private async Task CatchUpAsync(CancellationToken cancellationToken)
