@@ -10,6 +10,7 @@ using Xunit;
 namespace Lockstep.Tests.Gate;
 
 /// <summary>What a holder of a narrow or stolen token, or a committer with bad intentions, tries.</summary>
+[Trait("speed", "medium")]
 public sealed class HostileCallerTests
 {
     [Fact]

@@ -24,6 +24,7 @@ public sealed class L1_One_gate
         ("DELETE", "/v1/config/shop/dev/pin", "/v1/config/{service}/{env}/pin", null, "config:write"),
         ("GET", "/v1/releases", "/v1/releases", null, "config:read"),
         ("GET", "/v1/releases/1", "/v1/releases/{n}", null, "config:read"),
+        ("POST", "/v1/plan", "/v1/plan", new { }, "config:read"),
         ("POST", "/v1/refresh", "/v1/refresh", null, "config:write"),
         ("POST", "/v1/secrets", "/v1/secrets", new { id = "made/{role}", value = "x" }, "secret:write"),
         ("GET", "/v1/secrets", "/v1/secrets", null, "secret:read"),

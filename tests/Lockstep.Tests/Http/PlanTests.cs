@@ -5,6 +5,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Http;
 
+[Trait("speed", "medium")]
 public sealed class PlanTests
 {
     private static readonly string[] s_color = ["color"];

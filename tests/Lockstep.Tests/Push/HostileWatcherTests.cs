@@ -10,6 +10,7 @@ using Xunit;
 namespace Lockstep.Tests.Push;
 
 /// <summary>Watchers who say nonsense, too much, or nothing; who do not read; and pages of other sites.</summary>
+[Trait("speed", "medium")]
 public sealed class HostileWatcherTests
 {
     [Theory]
@@ -59,7 +60,6 @@ public sealed class HostileWatcherTests
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task A_frame_of_a_hundred_megabytes_is_not_taken_in()
     {
         using var repository = Repository();
@@ -96,7 +96,6 @@ public sealed class HostileWatcherTests
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task Who_does_not_read_holds_nobody_up_costs_little_and_gets_one_change_for_many()
     {
         using var repository = Repository();
@@ -116,7 +115,6 @@ public sealed class HostileWatcherTests
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task Who_does_not_read_for_too_long_is_ended()
     {
         using var repository = Repository();

@@ -6,6 +6,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Push;
 
+[Trait("speed", "medium")]
 public sealed class WatchTests
 {
     [Fact]
@@ -151,7 +152,6 @@ public sealed class WatchTests
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task A_remote_that_is_gone_makes_every_document_stale()
     {
         using var repository = Repository();
@@ -183,7 +183,6 @@ public sealed class WatchTests
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task What_is_stale_for_too_long_is_sent_to_nobody_new_until_it_is_fresh()
     {
         using var repository = Repository();
@@ -246,7 +245,6 @@ public sealed class WatchTests
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task A_release_that_this_server_does_not_have_is_waited_for_and_then_it_says_goodbye()
     {
         using var repository = Repository();

@@ -9,6 +9,7 @@ using Xunit;
 namespace Lockstep.Tests.Releases;
 
 /// <summary>What a change would come to, before anybody makes it.</summary>
+[Trait("speed", "medium")]
 public sealed class CandidateTests
 {
     [Fact]

@@ -7,6 +7,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Releases;
 
+[Trait("speed", "medium")]
 public sealed class ReleaseTests
 {
     [Fact]
@@ -172,7 +173,6 @@ public sealed class ReleaseTests
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task A_label_is_a_branch_a_tag_or_a_commit()
     {
         using var repository = Repository();
@@ -274,7 +274,6 @@ public sealed class ReleaseTests
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task Whoever_refreshes_sees_what_was_committed_before_however_many_refresh()
     {
         using var repository = Repository();

@@ -7,6 +7,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Server;
 
+[Trait("speed", "medium")]
 public sealed class L7_Reload
 {
     [Fact]
@@ -57,7 +58,6 @@ public sealed class L7_Reload
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task A_document_that_breaks_stays_as_it_last_was_while_the_others_move_on()
     {
         using var repository = new TestRepository();
@@ -164,7 +164,6 @@ public sealed class L7_Reload
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task When_the_branch_is_gone_what_it_was_is_served_as_stale_until_it_is_back()
     {
         using var repository = new TestRepository();
@@ -184,7 +183,6 @@ public sealed class L7_Reload
     }
 
     [Fact]
-    [Trait("speed", "medium")]
     public async Task A_remote_that_is_down_is_no_reason_not_to_start_once_there_is_a_mirror()
     {
         using var repository = new TestRepository();

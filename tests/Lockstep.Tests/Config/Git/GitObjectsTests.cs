@@ -8,6 +8,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Config.Git;
 
+[Trait("speed", "medium")]
 public sealed class GitObjectsTests : IAsyncLifetime
 {
     private readonly GitBench _bench = new();
