@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Lockstep.Client;
 using Lockstep.Secrets;
+using Lockstep.Settings;
 
 namespace Lockstep.Config;
 
@@ -16,12 +17,12 @@ internal sealed class DocumentResolver(SourceLoader sources, SecretReader secret
     /// <param name="active">The active version of a secret, null when it has none.</param>
     /// <exception cref="LockstepException">unavailable when a store does not answer; what is wrong in the files is in <see cref="Resolution.Errors"/>.</exception>
     public async Task<Resolution> ResolveAsync(
-        DocumentKey key, (string Name, string Commit) label, IReadOnlyList<string> searchPaths, Func<SecretId, int?> active,
+        DocumentKey key, (string Name, string Commit) label, DocumentShape shape, Func<SecretId, int?> active,
         CancellationToken cancellationToken)
     {
-        var set = await sources.LoadAsync(key, label, searchPaths, cancellationToken);
+        var set = await sources.LoadAsync(key, label, shape, cancellationToken);
         var resolution = new Resolution(key, label.Name, label.Commit) { Files = set.Dependencies, HasOwnFile = set.HasOwnFile };
-        if (!set.Errors.IsEmpty) return resolution with { Errors = set.Errors };
+        if (!set.Errors.IsEmpty || !set.CipherErrors.IsEmpty) return resolution with { Errors = [.. set.Errors, .. set.CipherErrors] };
 
         var config = ConfigResolver.Resolve(set);
         resolution = resolution with { SecretIds = IdsOf(config.Values), Warnings = config.Warnings };
@@ -35,50 +36,12 @@ internal sealed class DocumentResolver(SourceLoader sources, SecretReader secret
     public async Task<Resolution> RebindAsync(Resolution resolution, Func<SecretId, int?> active, CancellationToken cancellationToken)
     {
         var values = resolution.Values;
-        var (bound, errors) = await BindAsync(values, active, cancellationToken);
+        var (bound, errors) = await new SecretBinder(secrets).BindAsync(values, active, cancellationToken);
         if (errors.IsEmpty && TotalLength(values, bound) > ConfigLimits.CharactersPerDocument)
             errors = [new ConfigError(null, null, $"the document is longer than {ConfigLimits.CharactersPerDocument:N0} characters")];
         return errors.IsEmpty
             ? resolution with { Secrets = bound }
             : resolution with { Values = [], Secrets = ImmutableDictionary<SecretRef, BoundSecret>.Empty, Errors = errors };
-    }
-
-    private async Task<(ImmutableDictionary<SecretRef, BoundSecret> Bound, ImmutableArray<ConfigError> Errors)> BindAsync(
-        ImmutableArray<ResolvedEntry> values, Func<SecretId, int?> active, CancellationToken cancellationToken)
-    {
-        var bound = ImmutableDictionary.CreateBuilder<SecretRef, BoundSecret>();
-        var errors = ImmutableArray.CreateBuilder<ConfigError>();
-        foreach (var entry in values)
-        {
-            foreach (var reference in entry.Value.References)
-            {
-                if (bound.ContainsKey(reference)) continue;
-                var (found, problem) = await FindAsync(reference, active(reference.Id), cancellationToken);
-                if (found is not null) bound.Add(reference, found);
-                else errors.Add(new ConfigError(entry.Location, entry.Key, problem!));
-            }
-        }
-        return (bound.ToImmutable(), errors.ToImmutable());
-    }
-
-    private async Task<(BoundSecret? Found, string? Problem)> FindAsync(SecretRef reference, int? active, CancellationToken cancellationToken)
-    {
-        if (active is null)
-            return (null, $"the secret '{reference.Id}' does not exist or has no active version; set it with: lockstep secret set {reference.Id}");
-        var version = reference.Version ?? active.Value;
-        SecretValue value;
-        try
-        {
-            value = await secrets.ReadAsync(reference.Id, version, cancellationToken);
-        }
-        catch (LockstepException e) when (e.Code == ErrorCode.NotFound || e.Code == ErrorCode.Internal)
-        {
-            // Gone or damaged: the documents that need it say so, and hold up no other.
-            return (null, e.Message);
-        }
-        return value.KindOf(reference.Field) is null
-            ? (null, $"version {version} of the secret '{reference.Id}' has no field '{reference.Field}'")
-            : (new BoundSecret(version, value), null);
     }
 
     private static ImmutableArray<SecretId> IdsOf(ImmutableArray<ResolvedEntry> values) =>

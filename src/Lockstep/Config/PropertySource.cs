@@ -6,4 +6,5 @@ namespace Lockstep.Config;
 /// <param name="Name">The path in the repository; of a multi-document file with the number of the document: <c>app.yml (document #1)</c>, from 0.</param>
 internal sealed record PropertySource(string Name, string Path, int Document, ImmutableArray<PropertyEntry> Entries);
 
-internal readonly record struct PropertyEntry(string Key, ScalarValue Value, int Line);
+/// <summary>One key with its value and the place of the value; lines and columns count from 1.</summary>
+internal readonly record struct PropertyEntry(string Key, ScalarValue Value, int Line, int Column = 1);

@@ -13,7 +13,15 @@ internal sealed record SearchLocations(ImmutableArray<string> Directories, Immut
     /// <c>{application}</c>, <c>{profile}</c> (one location for each environment) and <c>{label}</c> are filled in; a label such as <c>feature/x</c> stands for
     /// two path segments. Wildcards count only where the setting has them, never from a filled-in name.
     /// </summary>
-    public static SearchLocations Create(DocumentKey key, string label, IReadOnlyList<string> searchPaths, IReadOnlyList<string> fileNames, ConfigTree tree)
+    public static SearchLocations Create(DocumentKey key, string label, IReadOnlyList<string> searchPaths, IReadOnlyList<string> fileNames, ConfigTree tree) =>
+        Create(key, label, searchPaths, pattern => Matching(pattern, fileNames, tree));
+
+    /// <param name="key">What is looked for.</param>
+    /// <param name="label">What <c>{label}</c> stands for.</param>
+    /// <param name="searchPaths">As the settings have them.</param>
+    /// <param name="matching">The directories that a pattern stands for, in their order.</param>
+    public static SearchLocations Create(
+        DocumentKey key, string label, IReadOnlyList<string> searchPaths, Func<string, IEnumerable<string>> matching)
     {
         var directories = new List<string> { "" };
         var seen = new HashSet<string>(StringComparer.Ordinal) { "" };
@@ -21,9 +29,9 @@ internal sealed record SearchLocations(ImmutableArray<string> Directories, Immut
         var errors = ImmutableArray.CreateBuilder<string>();
         foreach (var searchPath in searchPaths)
         {
-            foreach (var environment in key.Environments)
+            foreach (var (environment, service) in key.Environments.SelectMany(e => key.Services, (e, s) => (e, s)))
             {
-                var path = Fill(searchPath, key.Service, environment, label);
+                var path = Fill(searchPath, service, environment, label);
                 if (path is null)
                 {
                     errors.Add($"the search path '{searchPath}' does not lead to a directory of the repository for {key}: no absolute path, '.', '..' or empty segment, and no wildcard in a name");
@@ -36,7 +44,7 @@ internal sealed record SearchLocations(ImmutableArray<string> Directories, Immut
                     continue;
                 }
                 patterns.Add(path);
-                directories.AddRange(Matching(path, fileNames, tree).Where(seen.Add));
+                directories.AddRange(matching(path).Where(seen.Add));
             }
         }
         if (directories.Count > ConfigLimits.SearchLocations)

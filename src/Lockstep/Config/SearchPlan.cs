@@ -29,7 +29,7 @@ internal sealed record SearchPlan(
     {
         ImmutableArray<string> profiles = [.. key.Environments.Distinct(StringComparer.Ordinal)];
         if (profiles.Length > MaxEnvironments) return Refused(profiles, $"{profiles.Length} environments are asked for at once; the limit is {MaxEnvironments}.");
-        var groups = StemGroups(key.Service, profiles);
+        var groups = StemGroups(key.Services, profiles);
         var fileNames = groups.SelectMany(g => g).SelectMany(stem => s_extensions, (stem, extension) => stem + extension).ToList();
         var locations = SearchLocations.Create(key, label, searchPaths, fileNames, tree);
 
@@ -48,7 +48,7 @@ internal sealed record SearchPlan(
                         paths.Add(path);
                         if (!tree.Blobs.TryGetValue(path, out var blob)) continue;
                         files.Add(new PlannedFile(path, blob));
-                        hasOwnFile |= stem == stems[0];
+                        hasOwnFile |= stem != stems[^1] || stems.Length == 1;
                     }
                 }
             }
@@ -61,13 +61,13 @@ internal sealed record SearchPlan(
     private static SearchPlan Refused(ImmutableArray<string> profiles, string reason) =>
         new([], profiles, new FileDependencies([], []), [new ConfigError(null, null, reason)], HasOwnFile: false);
 
-    /// <summary>Files of one group beat those of the next wherever they lie; within a group the location decides, then the stem. The service's own stem is first.</summary>
-    private static List<string[]> StemGroups(string service, ImmutableArray<string> profiles)
+    /// <summary>Files of one group beat those of the next wherever they lie; within a group the location decides, then the stem. The shared stem is last.</summary>
+    private static List<string[]> StemGroups(ImmutableArray<string> services, ImmutableArray<string> profiles)
     {
         var groups = profiles.Reverse().Select(profile => Stems("-" + profile)).ToList();
         groups.Add(Stems(""));
         return groups;
 
-        string[] Stems(string suffix) => service == Shared ? [Shared + suffix] : [service + suffix, Shared + suffix];
+        string[] Stems(string suffix) => [.. services.Reverse().Append(Shared).Distinct(StringComparer.Ordinal).Select(service => service + suffix)];
     }
 }

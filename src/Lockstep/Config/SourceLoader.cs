@@ -1,6 +1,7 @@
 using System.Collections.Immutable;
 using Lockstep.Config.Git;
 using Lockstep.Config.Parsing;
+using Lockstep.Settings;
 using Microsoft.Extensions.Caching.Memory;
 
 namespace Lockstep.Config;
@@ -13,15 +14,17 @@ internal sealed class SourceLoader : IDisposable
     // Sized in characters of the file; parsed entries cost a small multiple of that.
     private readonly MemoryCache _files;
     private readonly GitReader _git;
+    private readonly CipherKey? _cipher;
     private readonly bool _owned;
     private ImmutableQueue<ConfigTree> _order = [];
     private ImmutableDictionary<string, ConfigTree> _trees = ImmutableDictionary.Create<string, ConfigTree>(StringComparer.Ordinal);
     private readonly Lock _treesLock = new();
 
-    public SourceLoader(GitReader git) => (_git, _files, _owned) = (git, new MemoryCache(new MemoryCacheOptions { SizeLimit = 64 * 1024 * 1024 }), true);
+    public SourceLoader(GitReader git, CipherKey? cipher = null) =>
+        (_git, _cipher, _files, _owned) = (git, cipher, new MemoryCache(new MemoryCacheOptions { SizeLimit = 64 * 1024 * 1024 }), true);
 
     private SourceLoader(GitReader git, SourceLoader other) =>
-        (_git, _files, _trees, _order) = (git, other._files, Volatile.Read(ref other._trees), other._order);
+        (_git, _cipher, _files, _trees, _order) = (git, other._cipher, other._files, Volatile.Read(ref other._trees), other._order);
 
     /// <summary>A loader for commits that only <paramref name="git"/> reads. It shares the parsed files, which are known by their content, and keeps its trees to itself.</summary>
     public SourceLoader Over(GitReader git)
@@ -30,14 +33,14 @@ internal sealed class SourceLoader : IDisposable
     }
 
     public async Task<SourceSet> LoadAsync(
-        DocumentKey key, (string Name, string Commit) label, IReadOnlyList<string> searchPaths, CancellationToken cancellationToken)
+        DocumentKey key, (string Name, string Commit) label, DocumentShape shape, CancellationToken cancellationToken)
     {
         var tree = await TreeAsync(label.Commit, cancellationToken);
-        var plan = SearchPlan.Create(key, label.Name, searchPaths, tree);
+        var plan = SearchPlan.Create(key, label.Name, shape.SearchPaths, tree);
         var files = new Dictionary<string, ParsedFile>(StringComparer.Ordinal);
         foreach (var file in plan.Files)
             files[file.Path] = await FileAsync(file.Path, file.BlobId, cancellationToken);
-        return SourceSet.Create(plan, path => files[path]);
+        return SourceShaping.Apply(SourceSet.Create(plan, path => files[path]), shape, _cipher);
     }
 
     /// <summary>Makes the tree of <paramref name="to"/> from that of <paramref name="from"/> and returns the paths that differ.</summary>

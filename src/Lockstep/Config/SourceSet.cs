@@ -14,6 +14,9 @@ namespace Lockstep.Config;
 internal sealed record SourceSet(
     ImmutableArray<PropertySource> Sources, FileDependencies Dependencies, ImmutableArray<ConfigError> Errors, bool HasOwnFile)
 {
+    /// <summary>Values that are encrypted and can't be decrypted. Documents are invalid by them; to Spring clients each key is told under <c>invalid.</c>.</summary>
+    public ImmutableArray<ConfigError> CipherErrors { get; init; } = [];
+
     /// <summary>Puts the sources of a plan together. <paramref name="read"/> is asked once for each planned path; within a file a later document beats an earlier.</summary>
     public static SourceSet Create(SearchPlan plan, Func<string, ParsedFile> read)
     {

@@ -2,7 +2,6 @@ using System.Buffers;
 using System.Buffers.Text;
 using System.Collections.Frozen;
 using System.Security.Cryptography;
-using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
 using Lockstep.Config;
@@ -44,7 +43,7 @@ internal sealed class DocumentRenderer(byte[] etagKey)
                 if (value.References.Any()) secretKeys.Add(key);
                 disclosed.UnionWith(DisclosedBy(value, resolution));
                 json.WritePropertyName(key);
-                WriteValue(json, value, resolution);
+                Reveal(value, resolution.Secrets).WriteTo(json);
             }
             json.WriteEndObject();
             WriteList(json, "secrets", secretKeys);
@@ -66,29 +65,26 @@ internal sealed class DocumentRenderer(byte[] etagKey)
         return $"W/\"{Base64Url.EncodeToString(mac[..18])}\"";
     }
 
-    private static void WriteValue(Utf8JsonWriter json, ConfigValue value, Resolution resolution)
+    /// <summary>A value with its secrets filled in.</summary>
+    public static ScalarValue Reveal(ConfigValue value, IReadOnlyDictionary<SecretRef, BoundSecret> secrets)
     {
         switch (value)
         {
             case ConfigValue.Scalar scalar:
-                scalar.Value.WriteTo(json);
-                break;
+                return scalar.Value;
             case ConfigValue.Secret { Ref: var reference }:
-                var secret = resolution.Secrets[reference].Value;
+                var secret = secrets[reference].Value;
                 var kind = secret.KindOf(reference.Field) switch
                 {
                     JsonValueKind.Number => ScalarKind.Number,
                     JsonValueKind.True or JsonValueKind.False => ScalarKind.Boolean,
                     _ => ScalarKind.String,
                 };
-                new ScalarValue(kind, secret.Reveal(reference.Field)).WriteTo(json);
-                break;
+                return new ScalarValue(kind, secret.Reveal(reference.Field));
             case ConfigValue.Text text:
-                var result = new StringBuilder();
-                foreach (var part in text.Parts)
-                    result.Append(part.Literal ?? resolution.Secrets[part.Ref!].Value.Reveal(part.Ref!.Field));
-                json.WriteStringValue(result.ToString());
-                break;
+                return new ScalarValue(ScalarKind.String, string.Concat(text.Parts.Select(p => p.Literal ?? secrets[p.Ref!].Value.Reveal(p.Ref!.Field))));
+            default:
+                throw new InvalidOperationException("Unknown value.");
         }
     }
 

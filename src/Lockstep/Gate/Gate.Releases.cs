@@ -26,7 +26,7 @@ internal sealed partial class Gate
             var refs = await Refresh.RefsAsync(live.Release, ct);
             var moved = refs.Where(r => live.Release.Refs.GetValueOrDefault(r.Key) != r.Value).Select(r => r.Key)
                 .Concat(live.Release.Refs.Keys.Where(name => !refs.ContainsKey(name))).Order(StringComparer.Ordinal).ToList();
-            var shape = DocumentShape.Of(Options.Config);
+            var shape = DocumentShape.Of(Options.Config, Options.Spring.Overrides, CipherKey?.Identity);
             var first = live.Release.Number == 0;
             if (moved.Count == 0 && !first && shape.Hash == live.Release.Shape.Hash) return new ReleaseChange("git", call.Caller.Name, live.Release) { MayBreak = true };
             var next = live.Release.Next(Time) with { Refs = refs, Shape = shape };

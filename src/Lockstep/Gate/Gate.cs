@@ -23,6 +23,8 @@ internal sealed partial class Gate
 
     public required GitRepository Repository { get; init; }
 
+    public required ReleaseSources Sources { get; init; }
+
     public required GitRefresh Refresh { get; init; }
 
     public required SecretMounts Mounts { get; init; }
@@ -36,6 +38,9 @@ internal sealed partial class Gate
     public required AuditLog Audit { get; init; }
 
     public required Storage.Database Database { get; init; }
+
+    /// <summary>The key of <c>{cipher}</c> values; null without one.</summary>
+    public CipherKey? CipherKey { get; init; }
 
     public required ServerOptions Options { get; init; }
 

@@ -29,7 +29,7 @@ internal sealed class ReleaseResolver(DocumentResolver documents, ReleaseStore s
         int? Active(SecretId id) => now.Active.ContainsKey(id) ? state.ActiveVersion(id) : null;
         return before is { IsValid: true, Pinned: null } && before.Commit == commit
             ? await documents.RebindAsync(before, Active, cancellationToken)
-            : await documents.ResolveAsync(key, (key.Label ?? state.Shape.Branch, commit), state.Shape.SearchPaths, Active, cancellationToken);
+            : await documents.ResolveAsync(key, (key.Label ?? state.Shape.Branch, commit), state.Shape, Active, cancellationToken);
     }
 
     public Task<ReleaseState> NewestAsync(CancellationToken cancellationToken) => store.NewestAsync(cancellationToken);

@@ -1,5 +1,6 @@
 using Lockstep.Access;
 using Lockstep.Audit;
+using Lockstep.Compat.Spring;
 using Lockstep.Http;
 using Lockstep.Push;
 using Lockstep.Settings;
@@ -53,7 +54,15 @@ internal sealed class ApiHost : IAsyncDisposable
         new AuditRoutes(gate).Map(api);
         new FleetRoutes(gate).Map(api);
         api.MapWatch(WatchEndpoint.Path, new WatchEndpoint(watchers).HandleAsync);
+        if (gate.Options.Compat.Spring) MapSpring(api, new SpringEndpoint(gate, loggers.CreateLogger<SpringEndpoint>()));
         OpenApi.Map(routes);
+    }
+
+    private static void MapSpring(Api api, SpringEndpoint spring)
+    {
+        var style = new ApiStyle(spring.WriteProblemAsync);
+        api.Map("GET", SpringEndpoint.Pattern, spring.GetAsync, style);
+        api.Map("POST", SpringEndpoint.Pattern, spring.PostAsync, style);
     }
 
     public async ValueTask DisposeAsync()

@@ -78,7 +78,8 @@ internal sealed class LockstepServer : IAsyncDisposable
         Repository = Own(await GitRepository.OpenAsync(
             _options.Config, _options.Data, _loggers, _time, cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch))));
         var renderer = new DocumentRenderer(data.ETagKey);
-        var sources = Own(new SourceLoader(Repository.Reader));
+        var cipher = _options.Spring.EncryptKeyFile is { } keyFile ? CipherKey.Read(keyFile, data.MasterKey.Derive("cipher-identity")) : null;
+        var sources = Own(new SourceLoader(Repository.Reader, cipher));
         var resolver = new ReleaseResolver(new DocumentResolver(sources, secrets), releases, Repository.Reader);
         var evaluator = new ReleaseEvaluator(resolver, sources, renderer.Render);
         var known = new KnownDocuments(data.Database);
@@ -89,6 +90,7 @@ internal sealed class LockstepServer : IAsyncDisposable
             History = Own(new DocumentHistory(data.Database, evaluator, _options.Config.Branch)),
             Candidates = Own(new CandidateEvaluator(lane, evaluator, _time)),
             Repository = Repository,
+            Sources = new ReleaseSources(resolver, sources, Own(new RepositoryFiles(Repository))),
             Refresh = Own(new GitRefresh(Repository, lane, _options.Config.Branch)),
             Mounts = mounts,
             Secrets = secrets,
@@ -97,6 +99,7 @@ internal sealed class LockstepServer : IAsyncDisposable
             Audit = data.Audit,
             Fleet = new FleetTable(),
             Database = data.Database,
+            CipherKey = cipher,
             Options = _options,
             Time = _time,
         };

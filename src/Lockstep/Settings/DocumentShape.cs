@@ -20,7 +20,16 @@ internal sealed record DocumentShape(string Branch, ImmutableArray<string> Searc
     /// <summary>SHA-256 of <see cref="Settings"/> in hexadecimal.</summary>
     public string Hash { get; } = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(Settings)));
 
-    public static DocumentShape Of(ConfigOptions config)
+    /// <summary>Values that win over everything in the repository.</summary>
+    public ImmutableArray<KeyValuePair<string, string>> Overrides { get; private init; } = [];
+
+    /// <summary>Which key <c>{cipher}</c> values are decrypted with, as <c>CipherKey.Identity</c> names it; null without one.</summary>
+    public string? Cipher { get; private init; }
+
+    /// <param name="config">Where configuration comes from.</param>
+    /// <param name="overrides">Values that win over everything in the repository.</param>
+    /// <param name="cipher">The identity of the key of <c>{cipher}</c> values; never the key itself.</param>
+    public static DocumentShape Of(ConfigOptions config, ImmutableArray<KeyValuePair<string, string>> overrides = default, string? cipher = null)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer))
@@ -31,17 +40,31 @@ internal sealed record DocumentShape(string Branch, ImmutableArray<string> Searc
             json.WriteStartArray("searchPaths");
             foreach (var path in config.SearchPaths) json.WriteStringValue(path);
             json.WriteEndArray();
+            // Absent when there are none: a server that knows neither has the same shape as before they existed.
+            if (!overrides.IsDefaultOrEmpty)
+            {
+                json.WriteStartObject("overrides");
+                foreach (var (key, value) in overrides) json.WriteString(key, value);
+                json.WriteEndObject();
+            }
+            if (cipher is not null) json.WriteString("cipher", cipher);
             json.WriteEndObject();
         }
         return Parse(Encoding.UTF8.GetString(buffer.ToArray()));
     }
 
-    /// <summary>Reads what <see cref="Of"/> wrote.</summary>
+    /// <summary>Reads what <see cref="Of"/> wrote, now or before a field existed.</summary>
     public static DocumentShape Parse(string settings)
     {
         using var json = JsonDocument.Parse(settings);
         var root = json.RootElement;
         return new DocumentShape(
-            root.GetProperty("branch").GetString()!, [.. root.GetProperty("searchPaths").EnumerateArray().Select(p => p.GetString()!)], settings);
+            root.GetProperty("branch").GetString()!, [.. root.GetProperty("searchPaths").EnumerateArray().Select(p => p.GetString()!)], settings)
+        {
+            Overrides = root.TryGetProperty("overrides", out var overrides)
+                ? [.. overrides.EnumerateObject().Select(o => KeyValuePair.Create(o.Name, o.Value.GetString()!))]
+                : [],
+            Cipher = root.TryGetProperty("cipher", out var cipher) ? cipher.GetString() : null,
+        };
     }
 }

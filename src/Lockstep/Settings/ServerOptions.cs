@@ -25,6 +25,10 @@ internal sealed record ServerOptions
 
     public ConfigOptions Config { get; init; } = new();
 
+    public SpringOptions Spring { get; init; } = new();
+
+    public CompatOptions Compat { get; init; } = new();
+
     /// <summary>Documents that are known whether or not anyone asked for them yet.</summary>
     public IReadOnlyList<KnownDocument> Known { get; init; } = [];
 

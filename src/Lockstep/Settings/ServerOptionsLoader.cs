@@ -57,6 +57,8 @@ internal static class ServerOptionsLoader
             Database = DatabaseUrl(root),
             MasterKey = MasterKey(root) ?? defaults.MasterKey,
             Config = Config(root),
+            Spring = Spring(root),
+            Compat = Compat(root),
             Known = Known(root),
             Roles = Roles(root),
         };
@@ -168,6 +170,36 @@ internal static class ServerOptionsLoader
         };
         if (section.Text("username") is { } username) options = options with { Username = username };
         if (options.PasswordFile is not null && options.PasswordEnv is not null) config.Fail("credentials", "has both passwordFile and passwordEnv; keep one");
+        section.Done();
+        return options;
+    }
+
+    private static SpringOptions Spring(SettingsReader root)
+    {
+        var section = root.Section("spring");
+        var defaults = new SpringOptions();
+        var options = defaults with
+        {
+            // Spring's own settings write $\{ where the value shall hold ${.
+            Overrides = [.. section.Flat("overrides").Select(o => KeyValuePair.Create(o.Key, o.Value.Replace("$\\{", "${", StringComparison.Ordinal)))],
+            EncryptKeyFile = section.Path("encryptKeyFile"),
+            AcceptEmpty = section.Flag("acceptEmpty", defaults.AcceptEmpty),
+            DefaultLabel = section.Text("defaultLabel"),
+            TryMaster = section.Flag("tryMaster", defaults.TryMaster),
+            ContinueOnMissingLabel = section.Flag("continueOnMissingLabel", defaults.ContinueOnMissingLabel),
+        };
+        if (options.Overrides.Length > MaxListItems) section.Fail("overrides", $"holds more than {MaxListItems} keys");
+        if (options.Overrides.DistinctBy(o => o.Key, StringComparer.Ordinal).Count() != options.Overrides.Length) section.Fail("overrides", "gives a key by two spellings");
+        if (options.DefaultLabel is { Length: 0 or > 255 }) section.Fail("defaultLabel", "must be a branch, a tag or a commit");
+        section.Done();
+        return options;
+    }
+
+    private static CompatOptions Compat(SettingsReader root)
+    {
+        var section = root.Section("compat");
+        var defaults = new CompatOptions();
+        var options = new CompatOptions { Spring = section.Flag("spring", defaults.Spring), Git = section.Flag("git", defaults.Git) };
         section.Done();
         return options;
     }

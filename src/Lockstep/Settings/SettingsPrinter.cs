@@ -25,10 +25,20 @@ internal static class SettingsPrinter
         Line("  searchPaths", List(options.Config.SearchPaths));
         Line("  maxStale", Durations.Format(options.Config.MaxStale));
         Line("  credentials", options.Config.Credentials is null ? null : "***");
+        text.Append("spring:\n");
+        Line("  overrides", List(options.Spring.Overrides.Select(o => o.Key)));
+        Line("  encryptKeyFile", options.Spring.EncryptKeyFile);
+        Line("  acceptEmpty", Flag(options.Spring.AcceptEmpty));
+        Line("  defaultLabel", options.Spring.DefaultLabel);
+        Line("  tryMaster", Flag(options.Spring.TryMaster));
+        Line("  continueOnMissingLabel", Flag(options.Spring.ContinueOnMissingLabel));
+        Line("compat", $"{{ spring: {Flag(options.Compat.Spring)}, git: {Flag(options.Compat.Git)} }}");
         Line("known", List(options.Known.Select(k => $"{k.Service}/{k.Environment}")));
         Line("roles", List(options.Roles.Select(r => r.Name)));
         return text.ToString();
     }
+
+    private static string Flag(bool flag) => flag ? "true" : "false";
 
     private static string List(IEnumerable<string> items) => $"[{string.Join(", ", items)}]";
 

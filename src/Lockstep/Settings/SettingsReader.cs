@@ -55,6 +55,23 @@ internal sealed class SettingsReader
             ? Environment.CurrentDirectory
             : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(_file))!);
 
+    public bool Flag(string key, bool absent)
+    {
+        switch (Text(key))
+        {
+            case null: return absent;
+            case "true": return true;
+            case "false": return false;
+            default:
+                Fail(key, "must be true or false");
+                return absent;
+        }
+    }
+
+    /// <summary>The single values under a key by their flat keys, <c>a.b[0]</c>, in the order of the file. Overrides do not reach them.</summary>
+    public IEnumerable<KeyValuePair<string, string>> Flat(string key) =>
+        Mapping(key) is { } mapping ? Flat(mapping, "") : [];
+
     public TimeSpan Duration(string key, TimeSpan absent, TimeSpan min, TimeSpan max)
     {
         if (Text(key) is not { } text) return absent;
@@ -131,6 +148,14 @@ internal sealed class SettingsReader
             _errors.Add(_file, node.Line, Full(key), $"is not a setting; {hint}");
         }
     }
+
+    private static IEnumerable<KeyValuePair<string, string>> Flat(SettingsNode node, string path) => node switch
+    {
+        SettingsMapping mapping => mapping.Entries.SelectMany(e => Flat(e.Value, path.Length == 0 ? e.Key : $"{path}.{e.Key}")),
+        SettingsSequence sequence => sequence.Items.SelectMany((item, i) => Flat(item, $"{path}[{i}]")),
+        SettingsScalar scalar => [new(path, scalar.IsNull ? "" : scalar.Text)],
+        _ => [],
+    };
 
     private SettingsReader Inside(string key, SettingsMapping? mapping, SettingsOverrides? overrides) => new(_file, mapping, Full(key), overrides, _errors);
 

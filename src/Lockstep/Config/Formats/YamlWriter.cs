@@ -70,7 +70,7 @@ internal static class YamlWriter
     };
 
     /// <summary>YAML 1.1 wants a point in the mantissa and a sign in the exponent: <c>1e3</c> becomes <c>1.0e+3</c>.</summary>
-    private static string Number(string text)
+    public static string Number(string text)
     {
         var e = text.AsSpan().IndexOfAny('e', 'E');
         if (e < 0) return text;

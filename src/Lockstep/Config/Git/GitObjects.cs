@@ -36,6 +36,15 @@ internal sealed class GitObjects : IAsyncDisposable
         return new GitBlob(answer.Status, answer.Size, answer.Content);
     }
 
+    /// <summary>A tree as Git keeps it: <c>MODE SP NAME NUL ID</c> for each entry. The id may be a commit's, too.</summary>
+    public async Task<GitBlob> ReadTreeAsync(string objectId, int limit, CancellationToken cancellationToken)
+    {
+        if (!GitNames.IsObjectId(objectId))
+            throw new ArgumentException("An object id is 40 or 64 lower-case hexadecimal digits.", nameof(objectId));
+        var answer = await AskAsync(objectId + "^{tree}", "tree", limit, cancellationToken);
+        return new GitBlob(answer.Status, answer.Size, answer.Content);
+    }
+
     /// <summary>The full id of the commit that <paramref name="id"/>, full or abbreviated, names; through a tag object too. Null when there is none.</summary>
     public async Task<string?> PeelAsync(string id, CancellationToken cancellationToken)
     {

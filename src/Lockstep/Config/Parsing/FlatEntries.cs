@@ -17,10 +17,10 @@ internal sealed class FlatEntries
     public bool IsEmpty => _entries.Count == 0;
 
     /// <summary>The same flat key again replaces the earlier value.</summary>
-    public void Add(string key, ScalarValue value, int line)
+    public void Add(string key, ScalarValue value, int line, int column = 1)
     {
         Charge(key, value.Text, line);
-        var entry = new PropertyEntry(key, value, line);
+        var entry = new PropertyEntry(key, value, line, column);
         if (_index.TryGetValue(key, out var at))
         {
             _entries[at] = entry;

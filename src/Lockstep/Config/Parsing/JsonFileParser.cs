@@ -35,28 +35,28 @@ internal static class JsonFileParser
 
     private static void Value(ref Cursor cursor, string path, FlatEntries entries)
     {
-        var line = cursor.Line;
+        var (line, column) = (cursor.Line, cursor.Column);
         switch (cursor.Reader.TokenType)
         {
             case JsonTokenType.StartObject:
-                if (!Object(ref cursor, path, entries)) entries.Add(path, s_empty, line);
+                if (!Object(ref cursor, path, entries)) entries.Add(path, s_empty, line, column);
                 break;
             case JsonTokenType.StartArray:
                 var index = 0;
                 while (cursor.Read() && cursor.Reader.TokenType != JsonTokenType.EndArray) Value(ref cursor, $"{path}[{index++}]", entries);
-                if (index == 0) entries.Add(path, s_empty, line);
+                if (index == 0) entries.Add(path, s_empty, line, column);
                 break;
             case JsonTokenType.String:
-                entries.Add(path, new(ScalarKind.String, cursor.Reader.GetString()!), line);
+                entries.Add(path, new(ScalarKind.String, cursor.Reader.GetString()!), line, column);
                 break;
             case JsonTokenType.Number:
-                entries.Add(path, new(ScalarKind.Number, Encoding.UTF8.GetString(cursor.Reader.ValueSpan)), line);
+                entries.Add(path, new(ScalarKind.Number, Encoding.UTF8.GetString(cursor.Reader.ValueSpan)), line, column);
                 break;
             case JsonTokenType.True or JsonTokenType.False:
-                entries.Add(path, new(ScalarKind.Boolean, cursor.Reader.TokenType == JsonTokenType.True ? "true" : "false"), line);
+                entries.Add(path, new(ScalarKind.Boolean, cursor.Reader.TokenType == JsonTokenType.True ? "true" : "false"), line, column);
                 break;
             default:
-                entries.Add(path, s_empty, line);
+                entries.Add(path, s_empty, line, column);
                 break;
         }
     }
@@ -86,16 +86,23 @@ internal static class JsonFileParser
     {
         private readonly ReadOnlySpan<byte> _content = content;
         private int _counted;
+        private int _lineBegin;
 
         public Utf8JsonReader Reader = new(content, new JsonReaderOptions { MaxDepth = ConfigLimits.Depth });
 
         public int Line { get; private set; } = 1;
 
+        /// <summary>In bytes.</summary>
+        public int Column { get; private set; } = 1;
+
         public bool Read()
         {
             if (!Reader.Read()) return false;
             var start = (int)Reader.TokenStartIndex;
-            Line += _content[_counted..start].Count((byte)'\n');
+            var passed = _content[_counted..start];
+            Line += passed.Count((byte)'\n');
+            if (passed.LastIndexOf((byte)'\n') is >= 0 and var end) _lineBegin = _counted + end + 1;
+            Column = start - _lineBegin + 1;
             _counted = start;
             return true;
         }

@@ -47,20 +47,22 @@ internal static class PropertiesParser
         var key = Key(reader).Trim(' ', '\t', '\f', '\r', '\n');
         if (!key.EndsWith("[]", StringComparison.Ordinal))
         {
-            Add(key, Value(reader, list: false));
+            while (reader.AtSpace) reader.Read();
+            Add(key, reader.Column, Value(reader, list: false));
             return;
         }
         var index = 0;
         do
         {
-            Add($"{key[..^2]}[{index++}]", Value(reader, list: true));
+            while (reader.AtSpace) reader.Read();
+            Add($"{key[..^2]}[{index++}]", reader.Column, Value(reader, list: true));
             if (!reader.AtEndOfLine) reader.Read();
         }
         while (!reader.AtEndOfLine);
 
-        void Add(string name, string value)
+        void Add(string name, int column, string value)
         {
-            if (name.Length > 0) entries.Add(name, new(ScalarKind.String, value), line);
+            if (name.Length > 0) entries.Add(name, new(ScalarKind.String, value), line, column);
         }
     }
 
@@ -86,7 +88,6 @@ internal static class PropertiesParser
     private static string Value(PropertiesReader reader, bool list)
     {
         var value = new StringBuilder();
-        while (reader.AtSpace) reader.Read();
         while (!reader.AtEndOfLine && !(list && reader.AtComma))
         {
             value.Append((char)reader.Character);

@@ -10,6 +10,7 @@ internal sealed class PropertiesReader(string text)
     private readonly string _text = text.Replace("\r\n", "\n", StringComparison.Ordinal).Replace('\r', '\n');
     private int _next;
     private int _line = 1;
+    private int _lineBegin;
     private bool _lineStart = true;
     private bool _escaped;
 
@@ -17,6 +18,9 @@ internal sealed class PropertiesReader(string text)
 
     /// <summary>The line of <see cref="Character"/>, from 1.</summary>
     public int Line { get; private set; } = 1;
+
+    /// <summary>The column of <see cref="Character"/>, from 1.</summary>
+    public int Column { get; private set; } = 1;
 
     public bool AtEndOfLine => Character == End || (!_escaped && Character == '\n');
 
@@ -66,6 +70,7 @@ internal sealed class PropertiesReader(string text)
     private void Next()
     {
         Line = _line;
+        Column = _next - _lineBegin + 1;
         if (_next >= _text.Length)
         {
             Character = End;
@@ -73,7 +78,7 @@ internal sealed class PropertiesReader(string text)
         }
         Character = _text[_next++];
         _lineStart = Character == '\n';
-        if (_lineStart) _line++;
+        if (_lineStart) (_line, _lineBegin) = (_line + 1, _next);
     }
 
     private void Unescape()

@@ -14,6 +14,8 @@ internal sealed class YamlComposer(IParser parser)
 
     public int Line => (int)Math.Clamp(parser.Current?.Start.Line ?? 1, 1, int.MaxValue);
 
+    private (int Line, int Column) At => (Line, (int)Math.Clamp(parser.Current?.Start.Column ?? 1, 1, int.MaxValue));
+
     public bool NextDocument(out YamlNode? root)
     {
         root = null;
@@ -34,8 +36,8 @@ internal sealed class YamlComposer(IParser parser)
         if (depth > ConfigLimits.Depth) throw new ConfigSyntaxException(Line, $"the YAML nests deeper than {ConfigLimits.Depth} levels");
         return parser.Current switch
         {
-            Scalar scalar => Anchored(scalar.Anchor, Leaf(new YamlScalar(Line, YamlScalars.Resolve(scalar, Line)))),
-            AnchorAlias alias => Leaf(new YamlAlias(Line, Target(alias))),
+            Scalar scalar => Anchored(scalar.Anchor, Leaf(new YamlScalar(At, YamlScalars.Resolve(scalar, Line)))),
+            AnchorAlias alias => Leaf(new YamlAlias(At, Target(alias))),
             SequenceStart start => Sequence(start, depth),
             MappingStart start => Mapping(start, depth),
             _ => throw new ConfigSyntaxException(Line, "the YAML is not valid"),
@@ -53,7 +55,7 @@ internal sealed class YamlComposer(IParser parser)
     {
         CheckTag(start.Tag);
         Open(start.Anchor);
-        var sequence = new YamlSequence(Line);
+        var sequence = new YamlSequence(At);
         while (parser.MoveNext() && parser.Current is not SequenceEnd)
             sequence.Items.Add(Node(depth + 1));
         if (sequence.Items.Count == 0) Leaf(sequence);
@@ -64,7 +66,7 @@ internal sealed class YamlComposer(IParser parser)
     {
         CheckTag(start.Tag);
         Open(start.Anchor);
-        var mapping = new YamlMapping(Line);
+        var mapping = new YamlMapping(At);
         var seen = new HashSet<(bool Text, string Key)>();
         while (parser.MoveNext() && parser.Current is not MappingEnd)
         {
@@ -89,7 +91,7 @@ internal sealed class YamlComposer(IParser parser)
     {
         var node = parser.Current switch
         {
-            Scalar scalar => Anchored(scalar.Anchor, new YamlScalar(Line, YamlScalars.Resolve(scalar, Line))),
+            Scalar scalar => Anchored(scalar.Anchor, new YamlScalar(At, YamlScalars.Resolve(scalar, Line))),
             AnchorAlias alias => Target(alias),
             _ => null,
         };

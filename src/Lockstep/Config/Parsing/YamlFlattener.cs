@@ -29,7 +29,7 @@ internal sealed class YamlFlattener(FlatEntries entries)
         switch (node)
         {
             case YamlScalar scalar:
-                entries.Add(path, scalar.Value.Value, node.Line);
+                entries.Add(path, scalar.Value.Value, node.Line, node.Column);
                 break;
             case YamlAlias alias:
                 var outer = entries.BlameLine;
@@ -38,11 +38,11 @@ internal sealed class YamlFlattener(FlatEntries entries)
                 entries.BlameLine = outer;
                 break;
             case YamlSequence { Items: var items }:
-                if (items.Count == 0) entries.Add(path, s_empty, node.Line);
+                if (items.Count == 0) entries.Add(path, s_empty, node.Line, node.Column);
                 for (var i = 0; i < items.Count; i++) Value(items[i], $"{path}[{i}]", depth + 1);
                 break;
             case YamlMapping mapping:
-                if (!Pairs(mapping, path, depth)) entries.Add(path, s_empty, node.Line);
+                if (!Pairs(mapping, path, depth)) entries.Add(path, s_empty, node.Line, node.Column);
                 break;
         }
     }

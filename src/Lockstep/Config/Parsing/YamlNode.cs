@@ -1,21 +1,23 @@
 namespace Lockstep.Config.Parsing;
 
-internal abstract class YamlNode(int line)
+internal abstract class YamlNode((int Line, int Column) at)
 {
-    public int Line { get; } = line;
+    public int Line { get; } = at.Line;
+
+    public int Column { get; } = at.Column;
 }
 
-internal sealed class YamlScalar(int line, YamlScalarValue value) : YamlNode(line)
+internal sealed class YamlScalar((int Line, int Column) at, YamlScalarValue value) : YamlNode(at)
 {
     public YamlScalarValue Value { get; } = value;
 }
 
-internal sealed class YamlSequence(int line) : YamlNode(line)
+internal sealed class YamlSequence((int Line, int Column) at) : YamlNode(at)
 {
     public List<YamlNode> Items { get; } = [];
 }
 
-internal sealed class YamlMapping(int line) : YamlNode(line)
+internal sealed class YamlMapping((int Line, int Column) at) : YamlNode(at)
 {
     public List<YamlPair> Pairs { get; } = [];
 
@@ -26,7 +28,7 @@ internal sealed class YamlMapping(int line) : YamlNode(line)
     public List<YamlPair>? Effective { get; set; }
 }
 
-internal sealed class YamlAlias(int line, YamlNode target) : YamlNode(line)
+internal sealed class YamlAlias((int Line, int Column) at, YamlNode target) : YamlNode(at)
 {
     public YamlNode Target { get; } = target;
 }

@@ -19,17 +19,20 @@ internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> 
     private long _work;
     private bool _stopped;
 
-    public ResolvedConfig Expand()
+    public ResolvedConfig Expand() => Expand(entries.Keys);
+
+    /// <summary>Expands only these keys, which must be among the entries, and what they lead to.</summary>
+    public ResolvedConfig Expand(IReadOnlyCollection<string> keys)
     {
-        var values = ImmutableArray.CreateBuilder<ResolvedEntry>(entries.Count);
+        var values = ImmutableArray.CreateBuilder<ResolvedEntry>(keys.Count);
         var characters = 0L;
-        foreach (var (key, entry) in entries)
+        foreach (var key in keys)
         {
             if (_stopped || _errors.Count >= MaxMessages) break;
             if (Evaluate(key) is not { } value) continue;
             characters += Length(value);
             if (characters > ConfigLimits.CharactersPerDocument) Stop(_slots[key]);
-            values.Add(new ResolvedEntry(key, value, entry.Location));
+            values.Add(new ResolvedEntry(key, value, entries[key].Location));
         }
         return _errors.Count > 0
             ? new ResolvedConfig([], [.. _errors], [.. _warnings])

@@ -16,6 +16,36 @@ internal static class TemplateParser
 
     public static ImmutableArray<Piece> Parse(string text) => Parse(text, 0);
 
+    /// <summary>The text with only its references to secrets taken out, in placeholders too; all else, placeholders and escapes among it, stands as written.</summary>
+    public static ImmutableArray<TextPart> References(string text)
+    {
+        var parts = ImmutableArray.CreateBuilder<TextPart>();
+        var around = new Stack<int>();
+        var (taken, position) = (0, 0);
+        for (int start; (start = text.IndexOf(Open, position, StringComparison.Ordinal)) >= 0;)
+        {
+            position = start + Open.Length;
+            if (start > 0 && text[start - 1] == '\\') continue;
+            var end = Close(text, position);
+            if (end < 0)
+            {
+                RefuseReference(text.AsSpan(start));
+                break;
+            }
+            while (around.TryPeek(out var outer) && outer < start) around.Pop();
+            around.Push(end);
+            // Each level reads what is in it once more.
+            if (around.Count > ConfigLimits.PlaceholderDepth) throw new TemplateException($"placeholders nest deeper than {ConfigLimits.PlaceholderDepth} levels");
+            var content = text[position..end].Trim();
+            if (!content.StartsWith(SecretPrefix, StringComparison.Ordinal)) continue;
+            if (start > taken) parts.Add(new TextPart(text[taken..start], null));
+            parts.Add(new TextPart(null, SecretReference.Parse(content[SecretPrefix.Length..])));
+            taken = position = end + 1;
+        }
+        if (taken < text.Length) parts.Add(new TextPart(text[taken..], null));
+        return parts.ToImmutable();
+    }
+
     private static ImmutableArray<Piece> Parse(string text, int depth)
     {
         if (depth > ConfigLimits.PlaceholderDepth) throw new TemplateException($"placeholders nest deeper than {ConfigLimits.PlaceholderDepth} levels");

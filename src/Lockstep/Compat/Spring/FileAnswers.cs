@@ -1,0 +1,46 @@
+using System.Globalization;
+using System.Text;
+using Lockstep.Access;
+using Lockstep.Client;
+using Lockstep.Gate;
+using Microsoft.AspNetCore.Http;
+
+namespace Lockstep.Compat.Spring;
+
+/// <summary>Plain-text files: <c>/NAME/PROFILE/LABEL/PATH</c>.</summary>
+internal sealed class FileAnswers(Gate.Gate gate)
+{
+    private const string OctetStream = "application/octet-stream";
+
+    public async Task FileAsync(HttpContext context, CallContext call, SourcesQuery query, string path)
+    {
+        var request = context.Request;
+        var binary = request.Headers.Accept.Any(a => a?.Contains(OctetStream, StringComparison.OrdinalIgnoreCase) == true);
+        var charset = CharsetOf(request);
+        var fill = !binary && Parameters.Flag(request, "resolvePlaceholders", true);
+        var read = await gate.ReadFileAsync(call, query, new FileQuery(SpringNames.Path(path), fill ? charset : null, SinceOf(request)), context.RequestAborted);
+        context.Response.Headers.LastModified = read.LastModified.ToString("R", CultureInfo.InvariantCulture);
+        if (read.NotModified) context.Response.StatusCode = 304;
+        else if (binary) await SpringAnswers.BytesAsync(context, read.Content, OctetStream);
+        else if (fill) await SpringAnswers.BytesAsync(context, read.Content, SpringAnswers.PlainText);
+        else await SpringAnswers.TextAsync(context, charset.GetString(read.Content.Span));
+    }
+
+    private static DateTimeOffset? SinceOf(HttpRequest request) =>
+        DateTimeOffset.TryParseExact(request.Headers.IfModifiedSince, "R", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var since) ? since : null;
+
+    // The first that is named; it says how the file is to be read, not how the answer is written, which is UTF-8.
+    private static Encoding CharsetOf(HttpRequest request)
+    {
+        var name = request.Headers.AcceptCharset.ToString().Split(',', ';')[0].Trim();
+        if (name is "" or "*") return Encoding.UTF8;
+        try
+        {
+            return Encoding.GetEncoding(name);
+        }
+        catch (ArgumentException)
+        {
+            throw new LockstepException(ErrorCode.BadRequest, "the charset of Accept-Charset is not known; use UTF-8, UTF-16, ISO-8859-1 or US-ASCII");
+        }
+    }
+}
