@@ -23,12 +23,12 @@ public sealed partial class LockstepClient
     }
 
     /// <summary>The releases that changed a document, newest first, one page of at most <paramref name="limit"/> before release <paramref name="before"/>.</summary>
-    public Task<Page<ReleaseInfo>> GetHistoryAsync(string service, string environment, string? before = null, int? limit = null, CancellationToken cancellationToken = default) =>
-        GetAsync(Document(service, environment).Word("history").Query("before", before).Query("limit", limit), LockstepJson.Tolerant.ReleasePage, cancellationToken);
+    public Task<Page<ReleaseInfo>> GetHistoryAsync(string service, string environment, string? before = null, int? limit = null, string? label = null, CancellationToken cancellationToken = default) =>
+        GetAsync(Document(service, environment).Word("history").Query("label", label).Query("before", before).Query("limit", limit), LockstepJson.Tolerant.ReleasePage, cancellationToken);
 
     /// <summary>What differs between two releases of a document.</summary>
-    public Task<ConfigDiff> GetDiffAsync(string service, string environment, long from, long? to = null, CancellationToken cancellationToken = default) =>
-        GetAsync(Document(service, environment).Word("diff").Query("from", from).Query("to", to), LockstepJson.Tolerant.ConfigDiff, cancellationToken);
+    public Task<ConfigDiff> GetDiffAsync(string service, string environment, long from, long? to = null, string? label = null, CancellationToken cancellationToken = default) =>
+        GetAsync(Document(service, environment).Word("diff").Query("label", label).Query("from", from).Query("to", to), LockstepJson.Tolerant.ConfigDiff, cancellationToken);
 
     /// <summary>Pins a document to what it was at release <paramref name="to"/>; answers with the release that made it so.</summary>
     public Task<RefreshResult> RollbackAsync(string service, string environment, long to, CancellationToken cancellationToken = default) =>

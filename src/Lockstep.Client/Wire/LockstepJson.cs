@@ -22,6 +22,7 @@ namespace Lockstep.Client;
 [JsonSerializable(typeof(PlanResult))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(RefreshResult))]
+[JsonSerializable(typeof(ReleaseDocument))]
 [JsonSerializable(typeof(ReleaseInfo))]
 [JsonSerializable(typeof(RollbackRequest))]
 [JsonSerializable(typeof(SecretCreate))]

@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Lockstep.Client;
 
 /// <summary>One release, as the journal and a document's history list it.</summary>
@@ -23,4 +25,12 @@ public sealed record ReleaseInfo
 
     /// <summary>The keys it changed, as far as the caller may read them, sorted.</summary>
     public IReadOnlyList<string> Keys { get; init => field = value ?? []; } = [];
+
+    /// <summary>How many known documents it changed, as far as the caller may read them; null in a list of releases.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? DocumentCount { get; init; }
+
+    /// <summary>The documents it changed: of a history the one it is the history of, of one release the first 1,000 that the caller may read, by name; null in a list of releases.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<ReleaseDocument>? Documents { get; init; }
 }

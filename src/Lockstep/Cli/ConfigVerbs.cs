@@ -24,7 +24,7 @@ internal static class ConfigVerbs
             "lockstep config get -s payments -e production --release 41 --format dotenv");
         var key = new Argument<string?>("KEY") { Description = "Print the value of this key only", Arity = ArgumentArity.ZeroOrOne };
         var (service, environment) = GlobalOptions.AddDocument(verb);
-        var label = new Option<string?>("--label") { Description = "A Git branch, tag or commit", HelpName = "LABEL" };
+        var label = Label("A Git branch, tag or commit");
         var release = new Option<long?>("--release") { Description = "The state at a release of the past", HelpName = "N" };
         var format = new Option<string?>("--format") { Description = "Print the document as the server writes it in this format", HelpName = "FORMAT" };
         format.AcceptOnlyFromAmong("json", "nested", "dotenv", "yaml", "properties");
@@ -79,11 +79,13 @@ internal static class ConfigVerbs
         var verb = new Verb("history", "List the releases that changed a service's config, newest first",
             "lockstep config history -s payments -e production --limit 5");
         var (service, environment) = GlobalOptions.AddDocument(verb);
+        var label = Label("A Git branch or tag");
+        verb.Add(label);
         var paging = Paging.AddBefore(verb);
         globals.Action(verb, async (session, cancellationToken) =>
         {
-            var page = await session.Client.GetHistoryAsync(session.Service(service), session.Environment(environment), session.Get(paging.From), session.Get(paging.Limit), cancellationToken);
-            ReleaseVerbs.Print(session, page);
+            var page = await session.Client.GetHistoryAsync(session.Service(service), session.Environment(environment), session.Get(paging.From), session.Get(paging.Limit), session.Get(label), cancellationToken);
+            ReleaseVerbs.PrintHistory(session, page);
         });
         return verb;
     }
@@ -96,12 +98,14 @@ internal static class ConfigVerbs
         var from = new Argument<long>("FROM") { Description = "The older release" };
         var to = new Argument<long?>("TO") { Description = "The newer release; default: the newest", Arity = ArgumentArity.ZeroOrOne };
         var (service, environment) = GlobalOptions.AddDocument(verb);
+        var label = Label("A Git branch or tag");
         verb.Add(from);
         verb.Add(to);
+        verb.Add(label);
         globals.Action(verb, async (session, cancellationToken) =>
         {
             var (name, env) = (session.Service(service), session.Environment(environment));
-            var diff = await session.Client.GetDiffAsync(name, env, session.Get(from), session.Get(to), cancellationToken);
+            var diff = await session.Client.GetDiffAsync(name, env, session.Get(from), session.Get(to), session.Get(label), cancellationToken);
             session.Output.Result(diff, LockstepJson.Default.ConfigDiff, text =>
             {
                 foreach (var key in diff.Added) text.WriteLine("+ " + Output.Printable(key));
@@ -151,6 +155,8 @@ internal static class ConfigVerbs
         });
         return verb;
     }
+
+    private static Option<string?> Label(string description) => new("--label") { Description = description, HelpName = "LABEL" };
 
     private static string TextOf(JsonElement value) => value.ValueKind == JsonValueKind.String ? value.GetString()! : value.GetRawText();
 

@@ -7,6 +7,9 @@ namespace Lockstep.Cli;
 /// <summary><c>lockstep release …</c>.</summary>
 internal static class ReleaseVerbs
 {
+    // How many keys a line of a table shows.
+    private const int KeysShown = 5;
+
     public static Command Build(GlobalOptions globals) =>
         new("release", "Look at the releases: every change of config, of secrets and of pins, in order") { List(globals), Show(globals) };
 
@@ -14,7 +17,7 @@ internal static class ReleaseVerbs
     {
         session.Output.Result(page, LockstepJson.Default.ReleasePage, text => Output.Table(text, ["RELEASE", "AT", "BY", "KIND", "COMMIT", "MESSAGE"],
             page.Items.Select(r => new[] { r.Release.ToString(CultureInfo.InvariantCulture), Output.Time(r.At), r.By, r.Kind, Short(r.Commit), r.Message })));
-        if (page.Next is { } next && !session.Json) session.Output.Remark($"there is more: add --before {next}");
+        Remark(session, page);
     }
 
     private static Verb List(GlobalOptions globals)
@@ -42,10 +45,35 @@ internal static class ReleaseVerbs
                 text.WriteLine("kind     " + Output.Printable(release.Kind));
                 text.WriteLine("commit   " + Output.Printable(release.Commit ?? "-"));
                 text.WriteLine("message  " + Output.Printable(release.Message));
-                foreach (var key in release.Keys) text.WriteLine("key      " + Output.Printable(key));
+                foreach (var document in release.Documents ?? []) text.WriteLine("changes  " + Output.Printable($"{document}: {Change(document, int.MaxValue)}"));
+                if (release.DocumentCount - release.Documents?.Count is { } more and > 0) text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"         and {more} more documents"));
             });
         });
         return verb;
+    }
+
+    /// <summary>The releases that changed one document.</summary>
+    public static void PrintHistory(Session session, Page<ReleaseInfo> page)
+    {
+        session.Output.Result(page, LockstepJson.Default.ReleasePage, text => Output.Table(text, ["RELEASE", "AT", "BY", "KIND", "COMMIT", "MESSAGE", "CHANGES"],
+            page.Items.Select(r => new[]
+            {
+                r.Release.ToString(CultureInfo.InvariantCulture), Output.Time(r.At), r.By, r.Kind, Short(r.Commit), r.Message,
+                r.Documents is [var document] ? Change(document, KeysShown) : string.Join(", ", r.Keys.Take(KeysShown)),
+            })));
+        Remark(session, page);
+    }
+
+    private static void Remark(Session session, Page<ReleaseInfo> page)
+    {
+        if (page.Next is { } next && !session.Json) session.Output.Remark($"there is more: add --before {next}");
+    }
+
+    private static string Change(ReleaseDocument document, int shown)
+    {
+        if (!document.Valid) return "invalid: " + document.Reason;
+        var more = document.Keys.Count - shown;
+        return string.Join(", ", document.Keys.Take(shown)) + (more > 0 ? string.Create(CultureInfo.InvariantCulture, $" and {more} more") : "");
     }
 
     private static string? Short(string? commit) => commit is { Length: > 10 } ? commit[..10] : commit;

@@ -30,6 +30,14 @@ internal sealed record Resolution(DocumentKey Key, string LabelName, string Comm
     public long? Pinned { get; init; }
 
     public bool IsValid => Errors.IsEmpty;
+
+    /// <summary>Why it is not valid, in a line; empty when it is.</summary>
+    public string Reason => Errors.Length switch
+    {
+        0 => "",
+        1 => Errors[0].ToString(),
+        _ => $"{Errors[0]} (and {Errors.Length - 1} more)",
+    };
 }
 
 /// <summary>The version a reference stands for, with its value.</summary>

@@ -123,7 +123,7 @@ internal sealed partial class Gate
     private static SnapshotHead HeadOf(LiveState live, DocumentState state)
     {
         if (state.Invalid is { } invalid)
-            return new SnapshotHead(invalid.ValidAt, invalid.Commit, invalid.Pinned, new Staleness(invalid.Since, Reason(state.Resolution)));
+            return new SnapshotHead(invalid.ValidAt, invalid.Commit, invalid.Pinned, new Staleness(invalid.Since, state.Resolution.Reason));
         // Not of Current: that may be an earlier resolution to the same bytes.
         return new SnapshotHead(live.Release.Number, ReleaseResolver.CommitFor(state.Resolution, live.Release), state.Resolution.Pinned, live.Stale);
     }
@@ -177,6 +177,8 @@ internal sealed partial class Gate
         if (!NameRules.IsEnvironmentList(key.Environment))
             throw new LockstepException(ErrorCode.BadRequest, $"an environment's name has {NameRules.Words}; several, up to {NameRules.MaxEnvironments}, are joined by ','");
         if (key.Label is { Length: 0 or > 255 }) throw new LockstepException(ErrorCode.BadRequest, "'label' must have 1 to 255 characters");
+        // As in Spring, for clients that can't write a '/' in a label.
+        if (key.Label is { } label) key = key with { Label = label.Replace("(_)", "/", StringComparison.Ordinal) };
         return key.Label == TrackedBranch ? key with { Label = null } : key;
     }
 
@@ -203,14 +205,8 @@ internal sealed partial class Gate
         return false;
     }
 
-    private static string Reason(Resolution resolution)
-    {
-        var first = resolution.Errors[0].ToString();
-        return resolution.Errors.Length == 1 ? first : $"{first} (and {resolution.Errors.Length - 1} more)";
-    }
-
     private static LockstepException NeverValid(DocumentKey key, Resolution resolution) =>
-        new(ErrorCode.InvalidConfig, $"{key} does not resolve: {Reason(resolution)}") { Errors = [.. resolution.Errors.Take(100).Select(e => e.ToProblem())] };
+        new(ErrorCode.InvalidConfig, $"{key} does not resolve: {resolution.Reason}") { Errors = [.. resolution.Errors.Take(100).Select(e => e.ToProblem())] };
 
     private static LockstepException NotKnown(DocumentKey key, string where) =>
         new(ErrorCode.NotFound, $"no file of the repository is named after the service '{key.Service}' {where}");

@@ -10,6 +10,9 @@ namespace Lockstep.Gate;
 
 internal sealed partial class Gate
 {
+    // Documents that one release names.
+    private const int MaxDocuments = 1_000;
+
     /// <summary>Fetches Git now; completes when readers see what came of it.</summary>
     public async Task<ReleaseOutcome> RefreshAsync(CallContext call, CancellationToken cancellationToken)
     {
@@ -17,6 +20,9 @@ internal sealed partial class Gate
         await Refresh.FetchAsync(cancellationToken);
         return await FollowAsync(call, cancellationToken);
     }
+
+    /// <summary>Has the server fetch Git soon, by itself. Without a caller: for who has shown otherwise that there is something to fetch. However often, one fetch waits at most.</summary>
+    public void FetchSoon() => Refresh.Schedule.Ask();
 
     /// <summary>Makes a release of where the refs stand now, if they moved.</summary>
     public Task<ReleaseOutcome> FollowAsync(CallContext call, CancellationToken cancellationToken) =>
@@ -45,8 +51,8 @@ internal sealed partial class Gate
     public async Task<(List<ReleaseRecord> Items, long? Next)> ReleasesAsync(CallContext call, long before, int limit, CancellationToken cancellationToken)
     {
         await RequireAsync(call, Permission.ConfigRead, Subject.Nothing, "release.list");
-        var releases = await History.AllAsync(before, limit, cancellationToken);
-        var items = releases.Select(r => Visible(call.Caller, r)).OfType<ReleaseRecord>().ToList();
+        var releases = await History.AllAsync(before, limit, key => MayKnow(call.Caller, key), 0, cancellationToken);
+        var items = releases.Where(r => IsVisible(call.Caller, r)).ToList();
         return (items, releases.Count == limit ? releases[^1].Number : null);
     }
 
@@ -54,8 +60,8 @@ internal sealed partial class Gate
     public async Task<ReleaseRecord> ReleaseAsync(CallContext call, long number, CancellationToken cancellationToken)
     {
         await RequireAsync(call, Permission.ConfigRead, Subject.Nothing, "release.show");
-        var found = await History.AllAsync(Existing(number) + 1, 1, cancellationToken);
-        if (Visible(call.Caller, found[0]) is { } visible) return visible;
+        var found = await History.AllAsync(Existing(number) + 1, 1, key => MayKnow(call.Caller, key), MaxDocuments, cancellationToken);
+        if (IsVisible(call.Caller, found[0])) return found[0];
         await RecordDenialAsync(call, "release.show", number.ToString(System.Globalization.CultureInfo.InvariantCulture), Permission.ConfigRead.Name());
         throw new LockstepException(ErrorCode.Forbidden, $"release {number} changed nothing that the token '{call.Caller.Name}' may read");
     }
@@ -71,12 +77,7 @@ internal sealed partial class Gate
     }
 
     // A caller for all services sees every release; others only those that changed a document of theirs, and only those documents.
-    private static ReleaseRecord? Visible(Caller caller, ReleaseRecord release)
-    {
-        if (caller.Grant.ReachesEverything) return release;
-        var own = release.Changes.Where(c => MayKnow(caller, c.Key)).ToImmutableArray();
-        return own.IsEmpty ? null : release with { Changes = own };
-    }
+    private static bool IsVisible(Caller caller, ReleaseRecord release) => caller.Grant.ReachesEverything || release.Changes.Count > 0;
 
     private async Task<(string? By, string Message)> DescribeAsync(
         List<string> moved, ImmutableDictionary<string, string> refs, CancellationToken cancellationToken)

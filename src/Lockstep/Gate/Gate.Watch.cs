@@ -45,7 +45,7 @@ internal sealed partial class Gate
         state.Usage.LastServedAt = Time.GetUtcNow().ToUnixTimeMilliseconds();
         var head = HeadOf(live, state);
         if (IsTooStale(live)) return new WatchedDocument(head with { Stale = live.Stale }, null);
-        if (state.Current is null && head.Stale is null) head = head with { Stale = new Staleness(live.Release.At, Reason(state.Resolution)) };
+        if (state.Current is null && head.Stale is null) head = head with { Stale = new Staleness(live.Release.At, state.Resolution.Reason) };
         return new WatchedDocument(head, state.Current);
     }
 

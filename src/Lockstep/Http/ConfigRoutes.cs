@@ -42,7 +42,7 @@ internal sealed class ConfigRoutes(Gate.Gate gate)
         var (before, limit) = Page(context);
         var items = await gate.HistoryAsync(call, Requests.Document(context), before, limit, context.RequestAborted);
         var next = items.Count == limit ? items[^1].Number : (long?)null;
-        await Responses.JsonAsync(context, ToPage(items, next), WireJson.Context.ReleasePage);
+        await Responses.JsonAsync(context, ToPage(items, next, named: true), WireJson.Context.ReleasePage);
     }
 
     private async Task DiffAsync(HttpContext context, CallContext call)
@@ -79,7 +79,7 @@ internal sealed class ConfigRoutes(Gate.Gate gate)
         Requests.AllowQuery(context, "before", "limit");
         var (before, limit) = Page(context);
         var (items, next) = await gate.ReleasesAsync(call, before, limit, context.RequestAborted);
-        await Responses.JsonAsync(context, ToPage(items, next), WireJson.Context.ReleasePage);
+        await Responses.JsonAsync(context, ToPage(items, next, named: false), WireJson.Context.ReleasePage);
     }
 
     private async Task ShowAsync(HttpContext context, CallContext call)
@@ -87,7 +87,7 @@ internal sealed class ConfigRoutes(Gate.Gate gate)
         Requests.AllowQuery(context);
         if (!long.TryParse(Requests.Route(context, "n"), System.Globalization.NumberStyles.None, null, out var number))
             throw new LockstepException(ErrorCode.BadRequest, "a release is a number from 1");
-        await Responses.JsonAsync(context, ToInfo(await gate.ReleaseAsync(call, number, context.RequestAborted)), WireJson.Context.ReleaseInfo);
+        await Responses.JsonAsync(context, ToInfo(await gate.ReleaseAsync(call, number, context.RequestAborted), named: true), WireJson.Context.ReleaseInfo);
     }
 
     private async Task RefreshAsync(HttpContext context, CallContext call)
@@ -112,13 +112,13 @@ internal sealed class ConfigRoutes(Gate.Gate gate)
         Requests.Number(context, "before", 1, long.MaxValue) ?? long.MaxValue,
         (int)(Requests.Number(context, "limit", 1, DocumentHistory.MaxPage) ?? DefaultPage));
 
-    private static Page<ReleaseInfo> ToPage(IEnumerable<ReleaseRecord> items, long? next) => new()
+    private Page<ReleaseInfo> ToPage(IEnumerable<ReleaseRecord> items, long? next, bool named) => new()
     {
-        Items = [.. items.Select(ToInfo)],
+        Items = [.. items.Select(r => ToInfo(r, named))],
         Next = next?.ToString(System.Globalization.CultureInfo.InvariantCulture),
     };
 
-    private static ReleaseInfo ToInfo(ReleaseRecord release) => new()
+    private ReleaseInfo ToInfo(ReleaseRecord release, bool named) => new()
     {
         Release = release.Number,
         At = release.At,
@@ -126,7 +126,20 @@ internal sealed class ConfigRoutes(Gate.Gate gate)
         Kind = release.Kind,
         Message = release.Message,
         Commit = release.Commit,
-        Keys = [.. release.Changes.SelectMany(c => c.Keys ?? []).Distinct(StringComparer.Ordinal).Order(StringComparer.Ordinal).Take(1_000)],
+        Keys = [.. release.Changes.Keys],
+        DocumentCount = named ? release.Changes.Count : null,
+        Documents = !named ? null :
+        [
+            .. release.Changes.Documents.Select(c => new ReleaseDocument
+            {
+                Service = c.Key.Service,
+                Environment = c.Key.Environment,
+                Label = c.Key.Label ?? gate.TrackedBranch,
+                Keys = [.. c.Keys ?? []],
+                Valid = c.ETag is not null,
+                Reason = c.Reason,
+            }),
+        ],
     };
 
     // A plain value as in the snapshot; of a value with secrets {"secrets":{"ID":VERSION}}.

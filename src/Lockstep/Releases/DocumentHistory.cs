@@ -55,31 +55,43 @@ internal sealed class DocumentHistory(Database database, ReleaseEvaluator evalua
     public Task<List<ReleaseRecord>> OfDocumentAsync(DocumentKey key, long before, int limit, CancellationToken cancellationToken) =>
         database.ReadAsync(s => s.Query(
             $"""
-            SELECT {Columns}, d.keys FROM document_changes d JOIN journal j ON j.release = d.release
+            SELECT {Columns}, d.etag, d.keys, d.reason FROM document_changes d JOIN journal j ON j.release = d.release
             WHERE d.service = @service AND d.environment = @environment AND d.label = @label AND d.release < @before AND d.keys IS NOT NULL
             ORDER BY d.release DESC LIMIT @limit
-            """, r => Read(r, [new DocumentChange(key, null, KeysOf(r.GetString(6)))]),
+            """, r => Read(r) with { Changes = ReleaseChanges.Of(ReadChange(r, key, 6)) },
             ("branch", GitNames.BranchRef(branch)), ("service", key.Service), ("environment", key.Environment), ("label", key.Label ?? ""),
             ("before", before), ("limit", (long)limit)), cancellationToken);
 
-    /// <summary>All releases before <paramref name="before"/>, newest first, with the known documents each changed.</summary>
-    public Task<List<ReleaseRecord>> AllAsync(long before, int limit, CancellationToken cancellationToken) =>
-        database.ReadAsync(s =>
-        {
-            var releases = s.Query(
-                $"SELECT {Columns} FROM journal j WHERE j.release < @before ORDER BY j.release DESC LIMIT @limit",
-                r => Read(r, []), ("branch", GitNames.BranchRef(branch)), ("before", before), ("limit", (long)limit));
-            if (releases.Count == 0) return releases;
-            var changes = s.Query(
-                """
-                SELECT release, service, environment, label, keys FROM document_changes
-                WHERE release BETWEEN @first AND @last AND keys IS NOT NULL ORDER BY service, environment, label
-                """,
-                r => (Release: r.GetInt64(0), Change: new DocumentChange(
-                    new DocumentKey(r.GetString(1), r.GetString(2), r.GetString(3) is { Length: > 0 } label ? label : null), null, KeysOf(r.GetString(4)))),
-                ("first", releases[^1].Number), ("last", releases[0].Number)).ToLookup(c => c.Release, c => c.Change);
-            return releases.ConvertAll(r => r with { Changes = [.. changes[r.Number]] });
-        }, cancellationToken);
+    /// <summary>All releases before <paramref name="before"/>, newest first, with the known documents each changed, as far as <paramref name="sees"/> accepts them.</summary>
+    /// <param name="before">Releases below this number.</param>
+    /// <param name="limit">How many releases.</param>
+    /// <param name="sees">Which documents to count and name.</param>
+    /// <param name="named">How many documents of a release to name at the most; the others are counted.</param>
+    /// <param name="cancellationToken">Ends the wait.</param>
+    public Task<List<ReleaseRecord>> AllAsync(long before, int limit, Func<DocumentKey, bool> sees, int named, CancellationToken cancellationToken) =>
+        database.ReadAsync(s => s
+            .Query($"SELECT {Columns} FROM journal j WHERE j.release < @before ORDER BY j.release DESC LIMIT @limit",
+                Read, ("branch", GitNames.BranchRef(branch)), ("before", before), ("limit", (long)limit))
+            .ConvertAll(release => release with { Changes = ChangesOf(s, release.Number, sees, named) }), cancellationToken);
+
+    // One release at a time, and what is not kept is forgotten row by row: thousands of documents can change at each.
+    private static ReleaseChanges ChangesOf(SqlSession session, long release, Func<DocumentKey, bool> sees, int named)
+    {
+        var changes = new ReleaseChanges(named);
+        session.Query(
+            """
+            SELECT service, environment, label, etag, keys, reason FROM document_changes
+            WHERE release = @release AND keys IS NOT NULL ORDER BY service, environment, label
+            """,
+            r =>
+            {
+                var key = new DocumentKey(r.GetString(0), r.GetString(1), r.GetString(2) is { Length: > 0 } label ? label : null);
+                if (sees(key)) changes.Add(ReadChange(r, key, 3));
+                return false;
+            },
+            ("release", release));
+        return changes;
+    }
 
     public void Dispose() => _documents.Dispose();
 
@@ -104,17 +116,21 @@ internal sealed class DocumentHistory(Database database, ReleaseEvaluator evalua
         "j.release, j.at, j.actor, j.kind, j.message, " +
         "(SELECT f.commit_id FROM refs f WHERE f.name = @branch AND f.release <= j.release ORDER BY f.release DESC LIMIT 1) AS branch_commit";
 
-    private static ReleaseRecord Read(DbDataReader r, ImmutableArray<DocumentChange> changes) => new(
+    private static ReleaseRecord Read(DbDataReader r) => new(
         r.GetInt64(0), DateTimeOffset.FromUnixTimeMilliseconds(r.GetInt64(1)), r.GetString(2), r.GetString(3),
-        r.IsDBNull(4) ? "" : r.GetString(4), r.IsDBNull(5) ? null : r.GetString(5), changes);
+        r.IsDBNull(4) ? "" : r.GetString(4), r.IsDBNull(5) ? null : r.GetString(5), new ReleaseChanges(0));
+
+    // From the columns etag, keys, reason.
+    private static DocumentChange ReadChange(DbDataReader r, DocumentKey key, int at) =>
+        new(key, r.IsDBNull(at) ? null : r.GetString(at), KeysOf(r.GetString(at + 1))) { Reason = r.IsDBNull(at + 2) ? null : r.GetString(at + 2) };
 
     private static ImmutableArray<string> KeysOf(string json) => [.. JsonSerializer.Deserialize(json, ReleaseJson.Default.StringArray)!];
 
     private static LockstepException Invalid(Resolution resolution, long release) =>
-        new(ErrorCode.InvalidConfig, $"{resolution.Key} does not resolve at release {release}") { Errors = [.. resolution.Errors.Select(e => e.ToProblem())] };
+        new(ErrorCode.InvalidConfig, $"{resolution.Key} does not resolve at release {release}: {resolution.Reason}") { Errors = [.. resolution.Errors.Select(e => e.ToProblem())] };
 }
 
 /// <summary>One release as the journal has it.</summary>
 /// <param name="Commit">Where the tracked branch stood.</param>
 internal sealed record ReleaseRecord(
-    long Number, DateTimeOffset At, string By, string Kind, string Message, string? Commit, ImmutableArray<DocumentChange> Changes);
+    long Number, DateTimeOffset At, string By, string Kind, string Message, string? Commit, ReleaseChanges Changes);

@@ -5,7 +5,7 @@ using Lockstep.Config.Git;
 namespace Lockstep.Releases;
 
 /// <summary>Brings the mirror up to date, and says where the refs stand. Callers that ask while a fetch runs share the next one.</summary>
-internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, string branch) : IDisposable
+internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, RefreshSchedule schedule, string branch) : IDisposable
 {
     private readonly CancellationTokenSource _stop = new();
 
@@ -15,6 +15,9 @@ internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, string bra
     private readonly Lock _lock = new();
     private Task? _running;
     private Task? _next;
+
+    /// <summary>When the next fetch is due, for who fetches in the background.</summary>
+    public RefreshSchedule Schedule => schedule;
 
     /// <summary>Fetches after this call began. A failure marks the documents stale and is thrown.</summary>
     /// <exception cref="LockstepException">unavailable, with the reason.</exception>
@@ -73,12 +76,15 @@ internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, string bra
     private async Task RunAsync()
     {
         await Task.Yield();
+        schedule.Begin();
+        var succeeded = false;
         try
         {
             await git.FetchAsync(_stop.Token);
             var refs = await git.RefsAsync(_stop.Token);
             var isGone = !refs.ContainsKey(_tracked) && lane.Live.Release.Refs.ContainsKey(_tracked);
             lane.MarkStale(isGone ? Gone : null);
+            succeeded = true;
         }
         catch (LockstepException e)
         {
@@ -86,6 +92,10 @@ internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, string bra
             if (e.Code == ErrorCode.Unavailable) throw;
             // What is wrong with the remote is no mistake of the caller's.
             throw new LockstepException(ErrorCode.Unavailable, e.Message, e);
+        }
+        finally
+        {
+            schedule.End(succeeded);
         }
     }
 }

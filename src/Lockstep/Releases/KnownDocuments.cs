@@ -52,13 +52,14 @@ internal sealed class KnownDocuments(Database database)
 
     public static void Insert(SqlSession session, DocumentChange change, long release) => session.Execute(
         """
-        INSERT INTO document_changes (service, environment, label, release, valid, etag, keys)
-        VALUES (@service, @environment, @label, @release, @valid, @etag, @keys)
+        INSERT INTO document_changes (service, environment, label, release, valid, etag, keys, reason)
+        VALUES (@service, @environment, @label, @release, @valid, @etag, @keys, @reason)
         ON CONFLICT (service, environment, label, release) DO NOTHING
         """,
         ("service", change.Key.Service), ("environment", change.Key.Environment), ("label", change.Key.Label ?? ""), ("release", release),
         ("valid", change.ETag is null ? 0L : 1L), ("etag", change.ETag),
-        ("keys", change.Keys is { } keys ? JsonSerializer.Serialize(keys.Take(KeysPerChange).ToArray(), ReleaseJson.Default.StringArray) : null));
+        ("keys", change.Keys is { } keys ? JsonSerializer.Serialize(keys.Take(KeysPerChange).ToArray(), ReleaseJson.Default.StringArray) : null),
+        ("reason", change.Reason));
 
     /// <summary>The newest release up to <paramref name="release"/> from which on the document was valid.</summary>
     public Task<long?> LastValidAsync(DocumentKey key, long release, CancellationToken cancellationToken) =>

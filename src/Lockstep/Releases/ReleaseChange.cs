@@ -34,4 +34,8 @@ internal sealed record ReleaseOutcome(ReleaseState Release, ImmutableArray<Docum
 /// <param name="Key">The document.</param>
 /// <param name="ETag">Of the whole document; null when it became invalid.</param>
 /// <param name="Keys">The keys that were added, removed or changed, sorted; null for the first sight of the document.</param>
-internal sealed record DocumentChange(DocumentKey Key, string? ETag, ImmutableArray<string>? Keys);
+internal sealed record DocumentChange(DocumentKey Key, string? ETag, ImmutableArray<string>? Keys)
+{
+    /// <summary>Why it became invalid; null when it did not.</summary>
+    public string? Reason { get; init; }
+}

@@ -191,7 +191,7 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
     public static DocumentChange? ChangeOf(DocumentKey key, DocumentState old, DocumentState next)
     {
         if (!next.Resolution.IsValid)
-            return old.Resolution.IsValid ? new DocumentChange(key, null, []) : null;
+            return old.Resolution.IsValid ? new DocumentChange(key, null, []) { Reason = next.Resolution.Reason } : null;
         if (old.Current is null)
             return new DocumentChange(key, next.Current!.Full.ETag, [.. next.Resolution.Values.Select(v => v.Key)]);
         if (old.Resolution.IsValid && old.Current.Full.ETag == next.Current!.Full.ETag) return null;

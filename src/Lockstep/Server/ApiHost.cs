@@ -55,6 +55,7 @@ internal sealed class ApiHost : IAsyncDisposable
         new FleetRoutes(gate).Map(api);
         api.MapWatch(WatchEndpoint.Path, new WatchEndpoint(watchers).HandleAsync);
         if (gate.Options.Compat.Spring) MapSpring(api, new SpringEndpoint(gate, loggers.CreateLogger<SpringEndpoint>()));
+        new HookRoutes(gate, access.Failures, loggers.CreateLogger<HookRoutes>()).Map(api);
         OpenApi.Map(routes);
     }
 

@@ -33,10 +33,10 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
     {
         var work = new BackgroundWork(gate, known, failures, loggers.CreateLogger<BackgroundWork>());
         work._running = Task.WhenAll(
-            work.RepeatAsync("refresh", gate.Options.Config.Refresh, work.RefreshAsync),
-            work.RepeatAsync("reading of the tokens", s_settling, gate.SettleTokensAsync),
-            work.RepeatAsync("bookkeeping", s_bookkeeping, work.KeepBooksAsync),
-            work.RepeatAsync("repository maintenance", s_maintenance, gate.Refresh.MaintainAsync));
+            work.RepeatAsync("refresh", gate.Refresh.Schedule.DueAsync, work.RefreshAsync),
+            work.RepeatAsync("reading of the tokens", work.Every(s_settling), gate.SettleTokensAsync),
+            work.RepeatAsync("bookkeeping", work.Every(s_bookkeeping), work.KeepBooksAsync),
+            work.RepeatAsync("repository maintenance", work.Every(s_maintenance), gate.Refresh.MaintainAsync));
         return work;
     }
 
@@ -55,15 +55,16 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
         _stop.Dispose();
     }
 
-    private async Task RepeatAsync(string name, TimeSpan interval, Func<CancellationToken, Task> work)
+    private Func<CancellationToken, Task> Every(TimeSpan interval) => stop => Task.Delay(interval, _gate.Time, stop);
+
+    private async Task RepeatAsync(string name, Func<CancellationToken, Task> due, Func<CancellationToken, Task> work)
     {
         var failing = false;
         while (!_stop.IsCancellationRequested)
         {
             try
             {
-                // A tenth of jitter, so that many servers do not ask one remote in step.
-                await Task.Delay(interval * (0.95 + Random.Shared.NextDouble() / 10), _gate.Time, _stop.Token);
+                await due(_stop.Token);
                 await work(_stop.Token);
                 if (failing) LogRecovered(name);
                 failing = false;

@@ -91,7 +91,7 @@ internal sealed class LockstepServer : IAsyncDisposable
             Candidates = Own(new CandidateEvaluator(lane, evaluator, _time)),
             Repository = Repository,
             Sources = new ReleaseSources(resolver, sources, Own(new RepositoryFiles(Repository))),
-            Refresh = Own(new GitRefresh(Repository, lane, _options.Config.Branch)),
+            Refresh = Own(new GitRefresh(Repository, lane, new RefreshSchedule(_options.Config.Refresh, _time), _options.Config.Branch)),
             Mounts = mounts,
             Secrets = secrets,
             Tokens = data.Tokens,

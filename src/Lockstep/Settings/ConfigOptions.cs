@@ -18,6 +18,9 @@ internal sealed record ConfigOptions
     /// <summary>How to log in to the remote.</summary>
     public GitCredentials? Credentials { get; init; }
 
+    /// <summary>File with the secret that webhooks are signed with; null: none are taken.</summary>
+    public string? WebhookSecretFile { get; init; }
+
     /// <summary>How long what was resolved is served while the remote does not answer.</summary>
     public TimeSpan MaxStale { get; init; } = TimeSpan.FromHours(24);
 }

@@ -121,6 +121,7 @@ internal static class ServerOptionsLoader
             Refresh = section.Duration("refresh", defaults.Refresh, TimeSpan.FromSeconds(1), TimeSpan.FromDays(7)),
             MaxStale = section.Duration("maxStale", defaults.MaxStale, TimeSpan.FromSeconds(1), TimeSpan.FromDays(3650)),
             SearchPaths = SearchPaths(section),
+            WebhookSecretFile = section.Path("webhookSecretFile"),
             Credentials = Credentials(section) is var login && (section.Has("credentials") || login != new GitCredentials()) ? login : null,
         };
         if (!NameRules.IsBranch(options.Branch)) section.Fail("branch", "is not a name that Git accepts for a branch");

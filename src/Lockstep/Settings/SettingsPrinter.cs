@@ -23,6 +23,7 @@ internal static class SettingsPrinter
         Line("  branch", options.Config.Branch);
         Line("  refresh", Durations.Format(options.Config.Refresh));
         Line("  searchPaths", List(options.Config.SearchPaths));
+        Line("  webhookSecretFile", options.Config.WebhookSecretFile);
         Line("  maxStale", Durations.Format(options.Config.MaxStale));
         Line("  credentials", options.Config.Credentials is null ? null : "***");
         text.Append("spring:\n");

@@ -177,8 +177,8 @@ public sealed class L6_Exact
         var release = server.Release;
         await change();
         if (server.Release == release) return (what + " without a release", null);
-        var record = (await server.Gate.History.AllAsync(server.Release + 1, 1, CancellationToken.None)).Single();
-        return (what, new ReleaseOutcome(server.Gate.Lane.Live.Release, record.Changes));
+        var record = (await server.Gate.History.AllAsync(server.Release + 1, 1, _ => true, int.MaxValue, CancellationToken.None)).Single();
+        return (what, new ReleaseOutcome(server.Gate.Lane.Live.Release, [.. record.Changes.Documents]));
     }
 
     // Branches and tags made, moved, forced back and deleted in one step.

@@ -33,7 +33,9 @@ public sealed class ReleaseTests
         releases[2].GetProperty("message").GetString().ShouldBe("change");
         releases[2].GetProperty("keys").EnumerateArray().Select(k => k.GetString()).ShouldBe(["new", "x"]);
         releases[3].GetProperty("by").GetString().ShouldBe(server.Admin.Name);
-        (await server.Admin.GetAsync("/v1/releases/3")).Ok().Text.ShouldBe(releases[2].GetRawText());
+        releases[2].TryGetProperty("documents", out _).ShouldBeFalse();
+        (await server.Admin.GetAsync("/v1/releases/3")).Ok().Text.ShouldBe(
+            releases[2].GetRawText()[..^1] + ""","documentCount":1,"documents":[{"service":"a","environment":"dev","label":"main","keys":["new","x"],"valid":true}]}""");
         var pages = new List<long>();
         for (string? next = "6"; next is not null;)
         {
@@ -186,17 +188,24 @@ public sealed class ReleaseTests
         await using var server = await TestServer.StartAsync(repository);
         foreach (var (label, value, commit) in new[]
         {
-            ("v1", "1", first), ("v1-annotated", "1", first), ("feature%2Fx", "feature", feature), (first, "1", first), (first[..8], "1", first), (second, "2", second),
+            ("v1", "1", first), ("v1-annotated", "1", first), ("feature%2Fx", "feature", feature), ("feature(_)x", "feature", feature), (first, "1", first), (first[..8], "1", first), (second, "2", second),
         })
         {
             var answer = (await server.Admin.ConfigAsync("a/dev", "?label=" + label)).Ok();
             (answer.Value("x"), answer.Json.GetProperty("commit").GetString()).ShouldBe((value, commit), label);
             // A commit is named by its full id, however it was asked for.
-            answer.Json.GetProperty("label").GetString().ShouldBe(commit.StartsWith(label, StringComparison.Ordinal) ? commit : Uri.UnescapeDataString(label));
+            answer.Json.GetProperty("label").GetString().ShouldBe(commit.StartsWith(label, StringComparison.Ordinal) ? commit : Uri.UnescapeDataString(label).Replace("(_)", "/", StringComparison.Ordinal));
         }
         var tracked = (await server.Admin.ConfigAsync("a/dev")).Ok();
         (await server.Admin.ConfigAsync("a/dev", "?label=main")).Ok().Text.ShouldBe(tracked.Text);
         server.Gate.Lane.Live.Documents.Keys.ShouldNotContain(k => k.Label == "main");
+        // Both spellings of a branch are one document, for watchers too.
+        server.Gate.Lane.Live.Documents.Keys.Count(k => k.Label is not null && k.Label.StartsWith("feature", StringComparison.Ordinal)).ShouldBe(1);
+        await using (var watcher = await TestWatcher.ConnectAsync(server, server.Admin.Token))
+        {
+            (await watcher.SubscribeAsync(1, "a/dev", "feature(_)x")).GetProperty("label").GetString().ShouldBe("feature/x");
+            (await server.Admin.GetAsync("/v1/fleet/a/dev?label=feature%2Fx")).Ok().Json.GetProperty("items").GetArrayLength().ShouldBe(1);
+        }
         foreach (var label in new[] { "nothing", "0123456789", "HEAD", "refs/heads/main", "main~1", "--help", "a b", "x:y", "%00" }) (await server.Admin.ConfigAsync("a/dev", "?label=" + label)).Status.ShouldBeOneOf([400, 404], label);
         (await server.Admin.ConfigAsync("a/dev", "?label=")).ShouldBe(400);
 

@@ -7,6 +7,15 @@ internal sealed class ManualTime(bool timers = false) : TimeProvider
     private readonly HashSet<Timer> _timers = [];
     private DateTimeOffset _now = new(2030, 1, 2, 3, 4, 5, TimeSpan.Zero);
 
+    /// <summary>How many timers are set.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (_lock) return _timers.Count(t => t.Due != DateTimeOffset.MaxValue);
+        }
+    }
+
     public override long TimestampFrequency => timers ? TimeSpan.TicksPerSecond : base.TimestampFrequency;
 
     public override DateTimeOffset GetUtcNow()

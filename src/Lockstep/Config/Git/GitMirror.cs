@@ -135,6 +135,8 @@ internal sealed class GitMirror(GitProcess git, GitRemote remote, ILogger logger
         var error = result.Error;
         var hint = Says("could not read Username", "Authentication failed", "error: 401", "error: 403", "could not read Password")
                 ? "set config.credentials (username, passwordFile or passwordEnv), or check that they are right"
+            : Says("SSL certificate problem", "server certificate verification failed", "unable to get local issuer certificate")
+                ? "name the authority that signed the remote's certificate in the server's environment: GIT_SSL_CAINFO=/path/to/authority.pem"
             : Says("Host key verification failed") ? "add the host's key to known_hosts (config.credentials.knownHostsFile)"
             : Says("Permission denied (") ? "set config.credentials.sshKeyFile to a key that the host accepts"
             : Says("UNPROTECTED PRIVATE KEY") ? "make the key readable by its owner only (chmod 600)"

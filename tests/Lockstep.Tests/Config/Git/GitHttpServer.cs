@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
+using System.Security.Cryptography.X509Certificates;
 using System.Text;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
@@ -15,6 +16,7 @@ internal sealed class GitHttpServer : IAsyncDisposable
 {
     private readonly WebApplication _app;
     private readonly string _root;
+    private int _fetches;
 
     private GitHttpServer(WebApplication app, string root)
     {
@@ -34,10 +36,18 @@ internal sealed class GitHttpServer : IAsyncDisposable
     /// <summary>Called while a client waits for its answer.</summary>
     public Action OnRequest { get; set; } = () => { };
 
-    public static async Task<GitHttpServer> StartAsync(string root)
+    /// <summary>How many fetches and clones began.</summary>
+    public int Fetches => Volatile.Read(ref _fetches);
+
+    /// <param name="root">The directory of the repositories.</param>
+    /// <param name="certificate">For HTTPS; null: HTTP.</param>
+    public static async Task<GitHttpServer> StartAsync(string root, X509Certificate2? certificate = null)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(k => k.Listen(IPAddress.Loopback, 0));
+        builder.WebHost.UseKestrelCore().ConfigureKestrel(k => k.Listen(IPAddress.Loopback, 0, listen =>
+        {
+            if (certificate is not null) listen.UseHttps(certificate);
+        }));
         builder.Logging.ClearProviders();
         var app = builder.Build();
         var server = new GitHttpServer(app, root);
@@ -65,6 +75,7 @@ internal sealed class GitHttpServer : IAsyncDisposable
             return;
         }
 
+        if (context.Request.Path.Value!.EndsWith("/info/refs", StringComparison.Ordinal)) Interlocked.Increment(ref _fetches);
         OnRequest();
         await RunBackendAsync(context);
     }
