@@ -11,6 +11,7 @@ internal static class BenchmarkTable
         new("startup", Startup.RunAsync),
         new("run", RunOverhead.RunAsync),
         new("refresh", Refresh.RunAsync),
+        new("many-services", ManyServices.RunAsync),
         new("push", Push.RunAsync),
         new("watch-memory", WatchMemory.RunAsync),
         new("secret-watch", SecretWatch.RunAsync),

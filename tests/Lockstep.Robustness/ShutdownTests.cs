@@ -1,5 +1,7 @@
 using System.Net.Sockets;
+using System.Net.WebSockets;
 using System.Text;
+using System.Text.Json;
 using Lockstep.Client;
 using Shouldly;
 using Xunit;
@@ -48,7 +50,7 @@ public sealed class ShutdownTests
             {
                 try
                 {
-                    (await api.PutSecretAsync($"own/{n}", new() { Value = System.Text.Json.JsonSerializer.SerializeToElement($"{version}"), Cas = version })).Version.ShouldBe(version + 1);
+                    (await api.PutSecretAsync($"own/{n}", new() { Value = JsonSerializer.SerializeToElement($"{version}"), Cas = version })).Version.ShouldBe(version + 1);
                     Interlocked.Increment(ref written);
                 }
                 catch (LockstepException e)
@@ -71,6 +73,61 @@ public sealed class ShutdownTests
         }
         (await check.VerifyAuditAsync()).Valid.ShouldBeTrue();
         server.Log.ShouldNotContain("\"Error\"");
+    }
+
+    [Fact]
+    public async Task While_it_drains_it_serves_and_is_not_ready_and_then_watchers_are_sent_away()
+    {
+        await using var server = await PublishedServer.StartAsync(new() { Settings = "drain: 4s" });
+        using var socket = new ClientWebSocket();
+        socket.Options.AddSubProtocol("lockstep.v1");
+        socket.Options.SetRequestHeader("Authorization", "Bearer " + server.Token);
+        await socket.ConnectAsync(new Uri(server.Address.ToString().Replace("http", "ws", StringComparison.Ordinal) + "v1/watch"), CancellationToken.None);
+        var buffer = new byte[64 * 1024];
+        await socket.SendAsync("""{"op":"hello"}"""u8.ToArray(), WebSocketMessageType.Text, endOfMessage: true, CancellationToken.None);
+        (await socket.ReceiveAsync(buffer, CancellationToken.None)).MessageType.ShouldBe(WebSocketMessageType.Text);
+
+        var stopped = server.StopAsync();
+        await Tool.UntilAsync(async () => (await server.ReadinessAsync()).Text.Contains("stopping", StringComparison.Ordinal), TimeSpan.FromSeconds(20), "readiness is refused");
+        using var answer = await server.Client.GetAsync(new Uri("/v1/whoami", UriKind.Relative));
+        ((int)answer.StatusCode).ShouldBe(200);
+        answer.Headers.ConnectionClose.ShouldBe(true);
+        stopped.IsCompleted.ShouldBeFalse();
+        socket.State.ShouldBe(WebSocketState.Open);
+
+        WebSocketReceiveResult received;
+        do received = await socket.ReceiveAsync(buffer, CancellationToken.None);
+        while (received.MessageType != WebSocketMessageType.Close);
+        ((int)received.CloseStatus!).ShouldBe(1012);
+        await socket.CloseAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
+        (await stopped).ShouldBe(0, server.Log);
+    }
+
+    [Fact]
+    public async Task A_second_signal_ends_it_at_once()
+    {
+        await using var server = await PublishedServer.StartAsync(new() { Settings = "drain: 1m" });
+        server.Terminate();
+        await Tool.UntilAsync(async () => (await server.ReadinessAsync()).Text.Contains("stopping", StringComparison.Ordinal), TimeSpan.FromSeconds(20), "readiness is refused");
+        // As a shell tells of the end by a signal; far sooner than the drain.
+        (await server.StopAsync()).ShouldBe(128 + 15, server.Log);
+    }
+
+    [Fact]
+    public async Task Lines_of_the_log_name_the_trace_of_the_request_they_were_written_in()
+    {
+        using var scratch = new Scratch();
+        var repository = await ConfigRepository.CreateAsync(scratch["config.git"], [("shop.yml", "x: 1\n")]);
+        await using var server = await PublishedServer.StartAsync(new() { ConfigUrl = repository.Path });
+        Directory.Delete(repository.Path, recursive: true);
+        using var request = new HttpRequestMessage(HttpMethod.Post, new Uri("/v1/refresh", UriKind.Relative));
+        request.Headers.Add("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
+        using var answer = await server.Client.SendAsync(request);
+        ((int)answer.StatusCode).ShouldBe(503);
+        await Tool.UntilAsync(() => Task.FromResult(server.Log.Contains("\"TraceId\":\"0af7651916cd43dd8448eb211c80319c\"", StringComparison.Ordinal)), TimeSpan.FromSeconds(20), "the log has the trace: " + server.Log);
+        foreach (var line in server.Log.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+            JsonElement.Parse(line).GetProperty("Timestamp").GetDateTimeOffset().Offset.ShouldBe(TimeSpan.Zero);
+        server.Log.ShouldNotContain(server.Token);
     }
 
     private static async Task<bool> AnswersAsync(PublishedServer server)

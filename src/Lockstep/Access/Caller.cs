@@ -28,6 +28,9 @@ internal sealed class Caller
     /// <summary>What the role and the token's own limits come to.</summary>
     public required Grant Grant { get; init; }
 
+    /// <summary>How much it has asked lately; see <see cref="CallRates"/>.</summary>
+    public Rate Rate { get; } = new();
+
     /// <summary>Name of the role, for people.</summary>
     public string Role => Grant.Role.Name;
 

@@ -1,5 +1,7 @@
 using System.Data.Common;
+using System.Diagnostics.Metrics;
 using Lockstep.Client;
+using Lockstep.Settings;
 using Lockstep.Storage;
 
 namespace Lockstep.Audit;
@@ -13,6 +15,9 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
 {
     /// <summary>Entries that may wait for one write; beyond, what would be recorded is refused.</summary>
     public const int MaxWaiting = 8192;
+
+    private static readonly Counter<long> s_entries = Telemetry.Meter.CreateCounter<long>(
+        "lockstep.audit.entries", description: "Entries appended to the record; equal disclosures of one commit are one");
 
     private readonly AuditChain _chain = new(key);
     private readonly Lock _lock = new();
@@ -28,6 +33,7 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
         try
         {
             _chain.Append(session, Node, entries);
+            s_entries.Add(entries.Count);
         }
         catch (DbException e)
         {
@@ -86,7 +92,9 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
             await database.WriteAsync(
                 session =>
                 {
-                    _chain.Append(session, Node, Close(batch));
+                    var entries = Close(batch);
+                    _chain.Append(session, Node, entries);
+                    s_entries.Add(entries.Count);
                     return true;
                 },
                 CancellationToken.None);

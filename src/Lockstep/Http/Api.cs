@@ -1,4 +1,4 @@
-using System.Buffers;
+using System.Diagnostics;
 using System.Text;
 using Lockstep.Access;
 using Lockstep.Audit;
@@ -21,8 +21,6 @@ internal sealed record ApiStyle(Func<HttpContext, LockstepException, Task> Write
 internal sealed partial class Api(Authenticator authenticator, FailedAuthentications failures, IEndpointRouteBuilder routes, ILogger<Api> log)
 {
     private const int MaxInstanceLength = 128;
-
-    private static readonly SearchValues<char> s_hex = SearchValues.Create("0123456789abcdef");
 
     /// <summary>Adds a route. The record names it by its method and the pattern up to its first parameter.</summary>
     /// <param name="method">The HTTP method.</param>
@@ -78,8 +76,12 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         }
         catch (Exception e)
         {
-            LogDefect(e, route, context.TraceIdentifier);
-            await write(context, new LockstepException(ErrorCode.Internal, $"an unexpected failure; the server's log has it under {context.TraceIdentifier}"));
+            LogDefect(e, route);
+            await write(context, new LockstepException(ErrorCode.Internal, $"an unexpected failure; the server's log has it under the trace {TraceOf()}"));
+        }
+        finally
+        {
+            Describe(context);
         }
     }
 
@@ -92,12 +94,17 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         {
             // Another scheme is a failed attempt too.
             if (failure == AuthenticationFailure.Missing && context.Request.Headers.Authorization.Count > 0) failure = AuthenticationFailure.Malformed;
-            if (failure != AuthenticationFailure.Missing) failures.Count(address, failure.Word());
+            if (failure != AuthenticationFailure.Missing)
+            {
+                failures.Count(address, failure.Word());
+                authenticator.Rates.Failure(address);
+            }
             throw new LockstepException(ErrorCode.Unauthenticated, failure == AuthenticationFailure.Missing
                 ? "a token is needed: send Authorization: Bearer lks_…"
                 : "the token is not valid (any more), or not from this address");
         }
-        return new CallContext(caller, address, InstanceOf(context.Request), TraceOf(context.Request), route);
+        authenticator.Rates.Request(caller);
+        return new CallContext(caller, address, InstanceOf(context.Request), TraceOf(), route);
     }
 
     private static string? TokenOf(HttpRequest request, bool basic)
@@ -125,15 +132,22 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
             : throw new LockstepException(ErrorCode.BadRequest, $"the header Lockstep-Instance must be 1 to {MaxInstanceLength} printable ASCII characters without spaces");
     }
 
-    // W3C trace context: version-traceid-parent-flags. Anything else is no trace.
-    private static string? TraceOf(HttpRequest request) =>
-        request.Headers.TraceParent is [{ Length: 55 } parent] && parent.AsSpan(3, 32) is var id && !id.ContainsAnyExcept(s_hex)
-            ? id.ToString()
-            : null;
+    // The caller's own trace (W3C trace context), else the one that began with this request.
+    private static string? TraceOf() => Activity.Current is { IdFormat: ActivityIdFormat.W3C } span ? span.TraceId.ToHexString() : null;
+
+    // What the framework's span does not say of itself, by the conventions for HTTP servers. No path and no query: who asked what is for the record.
+    private static void Describe(HttpContext context)
+    {
+        if (Activity.Current is not { IsAllDataRequested: true } span) return;
+        var route = (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText;
+        span.DisplayName = $"{context.Request.Method} {route}";
+        span.SetTag("http.request.method", context.Request.Method).SetTag("http.route", route).SetTag("http.response.status_code", context.Response.StatusCode);
+        if (context.Response.StatusCode >= 500) span.SetStatus(ActivityStatusCode.Error);
+    }
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Route} failed: {Code}: {Detail}")]
     private partial void LogFailed(string route, string code, string detail);
 
-    [LoggerMessage(Level = LogLevel.Error, Message = "{Route} met a defect (request {RequestId})")]
-    private partial void LogDefect(Exception exception, string route, string requestId);
+    [LoggerMessage(Level = LogLevel.Error, Message = "{Route} met a defect")]
+    private partial void LogDefect(Exception exception, string route);
 }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using Lockstep.Access;
 using Lockstep.Client;
 using Lockstep.Config;
@@ -140,16 +141,18 @@ internal sealed class DocumentGroup(WatchHub hub, DocumentKey key)
         var foreseen = _foreseen;
         List<Batch> batches;
         WatchedDocument? now;
+        bool isNews;
         lock (_members)
         {
             // With the members: who joined before has nothing newer, and who joins later compares itself with this.
             now = hub.Gate.Watched(key);
             if (now is null) return;
+            isNews = _seen is { } before && before.Head.Release != now.Head.Release;
             _seen = now;
             batches = Collect(now);
         }
         // Everything is handed to the record before the first of it is waited for.
-        await Task.WhenAll(batches.Select(batch => PublishAsync(batch, now)));
+        await Task.WhenAll(batches.Select(batch => PublishAsync(batch, now, isNews)));
         if (foreseen == _foreseen) _foreseen = [];
     }
 
@@ -171,7 +174,8 @@ internal sealed class DocumentGroup(WatchHub hub, DocumentKey key)
         return [.. batches.Values];
     }
 
-    private async Task PublishAsync(Batch batch, WatchedDocument now)
+    // isNews: it came with a release just now, and is not what somebody missed who joined meanwhile.
+    private async Task PublishAsync(Batch batch, WatchedDocument now, bool isNews)
     {
         var discloses = Discloses(batch, now);
         try
@@ -198,6 +202,7 @@ internal sealed class DocumentGroup(WatchHub hub, DocumentKey key)
             member.Watcher.Wake();
         }
         WatchMetrics.Pushed.Add(batch.Members.Count);
+        if (isNews) WatchMetrics.PushDuration.Record(Stopwatch.GetElapsedTime(hub.Gate.Lane.ReleasedAt).TotalSeconds);
     }
 
     // Those who are not on the record with the release itself, as they came later.

@@ -1,12 +1,16 @@
 using System.Collections.Immutable;
+using System.Diagnostics.Metrics;
 using Lockstep.Client;
 using Lockstep.Config.Git;
+using Lockstep.Settings;
 
 namespace Lockstep.Releases;
 
 /// <summary>Brings the mirror up to date, and says where the refs stand. Callers that ask while a fetch runs share the next one.</summary>
 internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, RefreshSchedule schedule, string branch) : IDisposable
 {
+    private static readonly Histogram<double> s_fetches = Telemetry.Seconds("lockstep.git.fetch.duration", "Fetches from the remote repository, failed ones with an error.type");
+
     private readonly CancellationTokenSource _stop = new();
 
     private string Gone => $"the branch '{branch}' is gone from the repository";
@@ -73,6 +77,13 @@ internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, RefreshSch
         await RunAsync();
     }
 
+    private async Task FetchNowAsync()
+    {
+        using var time = Telemetry.Time(s_fetches, "git fetch");
+        await git.FetchAsync(_stop.Token);
+        time.Done();
+    }
+
     private async Task RunAsync()
     {
         await Task.Yield();
@@ -80,7 +91,7 @@ internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, RefreshSch
         var succeeded = false;
         try
         {
-            await git.FetchAsync(_stop.Token);
+            await FetchNowAsync();
             var refs = await git.RefsAsync(_stop.Token);
             var isGone = !refs.ContainsKey(_tracked) && lane.Live.Release.Refs.ContainsKey(_tracked);
             lane.MarkStale(isGone ? Gone : null);

@@ -18,6 +18,9 @@ internal sealed class ReleaseLane(
     private static readonly Counter<long> s_releases = Telemetry.Meter.CreateCounter<long>(
         "lockstep.releases", description: "Releases this server made, by kind");
 
+    private static readonly Histogram<double> s_phases = Telemetry.Seconds(
+        "lockstep.release.duration", "What a change took in the release lane, by phase: plan, evaluate (the documents it reaches), write");
+
     // Between two looks at how much memory the documents take.
     private const int LoadedAtOnce = 256;
 
@@ -30,10 +33,14 @@ internal sealed class ReleaseLane(
 
     // A write failed, and a connection lost in mid-commit does not tell whether it is there.
     private bool _unsure;
+    private long _releasedAt;
     private LiveState _live = new(new ReleaseState(0, default), ImmutableDictionary<DocumentKey, DocumentState>.Empty, null);
 
     /// <summary>What readers see now.</summary>
     public LiveState Live => Volatile.Read(ref _live);
+
+    /// <summary>When readers saw the newest release first, by <see cref="System.Diagnostics.Stopwatch"/>'s clock.</summary>
+    public long ReleasedAt => Volatile.Read(ref _releasedAt);
 
     /// <summary>Called with what is about to be written; what it returns is written with it, in the same transaction.</summary>
     public Func<Evaluation, Action<SqlSession>?>? Preparing { get; set; }
@@ -74,16 +81,17 @@ internal sealed class ReleaseLane(
         {
             if (_unsure) await CatchUpAsync(cancellationToken);
             var live = _live;
-            var change = await plan(live, cancellationToken);
-            var evaluation = await evaluator.EvaluateAsync(live, change, _index, cancellationToken);
+            var change = await TimedAsync("plan", () => plan(live, cancellationToken));
+            var evaluation = await TimedAsync("evaluate", () => evaluator.EvaluateAsync(live, change, _index, cancellationToken));
             if (!change.MayBreak && !evaluation.Broken.IsEmpty) throw Breaks(evaluation.Broken, change.MayName);
             if (change.Next.Number == live.Release.Number && change.Persist is null) return new ReleaseOutcome(live.Release, []);
             // Commits first: a release in the database never names a commit that Git may throw away.
             if (!change.Commits.IsEmpty) await git.KeepAsync(change.Commits, cancellationToken);
             // From here on the change is made, whether the caller still waits or not.
-            await WriteAsync(live.Release, change, evaluation, Preparing?.Invoke(evaluation));
+            await TimedAsync("write", () => WriteAsync(live.Release, change, evaluation, Preparing?.Invoke(evaluation)));
             // Statement order matters: the index is read under the turn only, and readers see documents and release number in one swap.
             foreach (var resolution in evaluation.Touched) _index.Set(resolution);
+            if (change.Next.Number != live.Release.Number) Volatile.Write(ref _releasedAt, System.Diagnostics.Stopwatch.GetTimestamp());
             Swap(live => evaluation.Live with { Stale = live.Stale });
             if (change.Next.Number != live.Release.Number) s_releases.Add(1, new KeyValuePair<string, object?>("kind", change.Kind));
             return new ReleaseOutcome(change.Next, evaluation.Changes);
@@ -205,11 +213,19 @@ internal sealed class ReleaseLane(
         _unsure = false;
     }
 
-    private async Task WriteAsync(ReleaseState old, ReleaseChange change, Evaluation evaluation, Action<SqlSession>? prepared)
+    private static async Task<T> TimedAsync<T>(string phase, Func<Task<T>> work)
+    {
+        using var time = Telemetry.Time(s_phases, "release " + phase, new("phase", phase));
+        var result = await work();
+        time.Done();
+        return result;
+    }
+
+    private async Task<bool> WriteAsync(ReleaseState old, ReleaseChange change, Evaluation evaluation, Action<SqlSession>? prepared)
     {
         try
         {
-            await database.WriteAsync(session =>
+            return await database.WriteAsync(session =>
             {
                 Write(session, old, change, evaluation);
                 prepared?.Invoke(session);

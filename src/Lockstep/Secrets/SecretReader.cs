@@ -1,6 +1,8 @@
+using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using Lockstep.Client;
+using Lockstep.Settings;
 
 namespace Lockstep.Secrets;
 
@@ -11,6 +13,8 @@ namespace Lockstep.Secrets;
 internal sealed class SecretReader(SecretMounts mounts, TimeProvider time, int maxEntries = 10_000, long maxBytes = 64L << 20)
 {
     private static readonly TimeSpan s_readTimeout = TimeSpan.FromSeconds(30);
+
+    private static readonly Histogram<double> s_reads = Telemetry.Seconds("lockstep.secrets.read.duration", "Reads of secret versions from their stores, by mount; failed ones with an error.type");
 
     private readonly Lock _lock = new();
     private readonly Dictionary<(SecretId Id, int Version), LinkedListNode<Entry>> _kept = [];
@@ -70,7 +74,7 @@ internal sealed class SecretReader(SecretMounts mounts, TimeProvider time, int m
         try
         {
             using var timeout = new CancellationTokenSource(s_readTimeout, time);
-            var value = await mounts.StoreOf(key.Id).ReadAsync(key.Id, key.Version, timeout.Token);
+            var value = await ReadAsync(key, timeout.Token);
             Land(key, answer.Task, value);
             answer.SetResult(value);
         }
@@ -83,6 +87,14 @@ internal sealed class SecretReader(SecretMounts mounts, TimeProvider time, int m
             // Those who waited may all be gone.
             _ = answer.Task.Exception;
         }
+    }
+
+    private async Task<SecretValue> ReadAsync((SecretId Id, int Version) key, CancellationToken cancellationToken)
+    {
+        using var timed = Telemetry.Time(s_reads, "secret read", new("mount", mounts.MountOf(key.Id)));
+        var value = await mounts.StoreOf(key.Id).ReadAsync(key.Id, key.Version, cancellationToken);
+        timed.Done();
+        return value;
     }
 
     // The flight ends before its answer is given, so that who asks after a failure starts a new one.

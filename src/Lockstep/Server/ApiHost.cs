@@ -18,19 +18,23 @@ internal sealed class ApiHost : IAsyncDisposable
     private readonly WebApplication _app;
     private readonly WatchHub _watchers;
     private readonly Health _health;
+    private readonly TimeSpan _drain;
 
-    private ApiHost(WebApplication app, WatchHub watchers, Health health) => (_app, _watchers, _health) = (app, watchers, health);
+    private ApiHost(WebApplication app, WatchHub watchers, Health health, TimeSpan drain) => (_app, _watchers, _health, _drain) = (app, watchers, health, drain);
 
     public string Address => WebHosts.AddressOf(_app);
 
     public static async Task<ApiHost> StartAsync(
-        ServerOptions options, Gate.Gate gate, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers, CancellationToken cancellationToken)
+        ServerOptions options, TlsCertificate? tls, Gate.Gate gate, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers,
+        CancellationToken cancellationToken)
     {
         var watchers = new WatchHub(gate, loggers.CreateLogger<WatchHub>());
-        var app = WebHosts.Create(options.Listen, loggers, maxConnections: 20_000);
+        var app = WebHosts.Create(options.Listen, tls, loggers, maxConnections: 20_000);
         if (!options.TrustedProxies.IsEmpty) app.UseForwardedHeaders(Forwarded(options.TrustedProxies));
         app.Use(async (context, next) =>
         {
+            // Who comes again on the connection it has would not find the other server that it should go to.
+            if (health.IsStopping) context.Response.Headers.Connection = "close";
             await next(context);
             if (context.Response is { HasStarted: false, StatusCode: >= 400, ContentType: null }) await Problems.WriteForStatusAsync(context);
         });
@@ -38,7 +42,7 @@ internal sealed class ApiHost : IAsyncDisposable
         app.UseRouting();
         MapRoutes(app, gate, watchers, access, health, loggers);
         await Listening.StartAsync(app, options.Listen, "listen", cancellationToken);
-        return new ApiHost(app, watchers, health);
+        return new ApiHost(app, watchers, health, options.Operation.Drain);
     }
 
     /// <summary>Every route of the listener.</summary>
@@ -69,6 +73,8 @@ internal sealed class ApiHost : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _health.Stopping();
+        // Load balancers take a moment to hear of it; whom they still send here is served. The end of a process is about the time of the world.
+        if (_drain > TimeSpan.Zero) await Task.Delay(_drain, TimeProvider.System);
         // Watchers stay for good unless they are told: they go first, or the requests that are waited for would never end.
         await _watchers.DisposeAsync();
         await _app.StopAsync();

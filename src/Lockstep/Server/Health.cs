@@ -13,6 +13,11 @@ internal sealed class Health(TimeProvider time)
 
     public bool IsStarted => _parts is not null;
 
+    public bool IsStopping => _stopping;
+
+    /// <summary>The certificate of https listeners, if there are any.</summary>
+    public TlsCertificate? Certificate { get; init; }
+
     public void Started(Database database, ReleaseLane lane, string data) => _parts = new Parts(database, lane, data);
 
     /// <summary>From here on readiness is refused, so that load balancers turn away before the listener closes.</summary>
@@ -31,6 +36,7 @@ internal sealed class Health(TimeProvider time)
             ["release"] = parts.Lane.Live.Release.Number.ToString(System.Globalization.CultureInfo.InvariantCulture),
         };
         if (DiskUse(parts.Data) is var used and >= FullShare) checks["disk"] = $"warning: {used:P0} of the disk of the data directory is used";
+        if (Certificate is { } certificate) checks["certificate"] = certificate.State();
         if (_stopping) checks["server"] = "stopping";
         return (failure is null && !_stopping, checks);
     }

@@ -67,9 +67,12 @@ internal sealed class LockstepServer : IAsyncDisposable
     private async Task StartAsync(CancellationToken cancellationToken)
     {
         var data = Own(await DataStore.OpenAsync(_options, _loggers, _time, cancellationToken));
-        var health = new Health(_time);
+        var operation = _options.Operation;
+        var tls = operation.Tls is { } files ? Own(TlsCertificate.Open(files, _time, _loggers)) : null;
+        if (operation.Otlp is { } otlp) Own(OtlpExport.Start(otlp, _loggers.CreateLogger<OtlpExport>()));
+        var health = new Health(_time) { Certificate = tls };
         // Health answers before the repository is there, so that a slow clone is a start under way and not a dead process.
-        ManagementAddress = Own(await ManagementHost.StartAsync(_options.Management, health, Own(new OpenMetrics()), _loggers, cancellationToken)).Address;
+        ManagementAddress = Own(await ManagementHost.StartAsync(_options.Management, tls, (health, Own(new OpenMetrics())), _loggers, cancellationToken)).Address;
         var mounts = new SecretMounts(new EmbeddedStore(data.Database, data.MasterKey, _time), new Dictionary<string, ISecretStore>(StringComparer.Ordinal));
         var secrets = new SecretReader(mounts, _time);
         var releases = new ReleaseStore(data.Database);
@@ -107,9 +110,10 @@ internal sealed class LockstepServer : IAsyncDisposable
         Own(ReleaseMark.Start(_options.Data, data.Database, lane));
 
         var failures = new FailedAuthentications(_time);
+        var authenticator = new Authenticator(data.Tokens, new CallRates(operation.RequestsPerSecond, _time));
         // Statement order matters: what is owned last ends first: requests, then the work in the background, then what both use.
         Own(BackgroundWork.Start(Gate, known, failures, _loggers));
-        var api = Own(await ApiHost.StartAsync(_options, Gate, (new Authenticator(data.Tokens), failures), health, _loggers, cancellationToken));
+        var api = Own(await ApiHost.StartAsync(_options, tls, Gate, (authenticator, failures), health, _loggers, cancellationToken));
         Address = api.Address;
         Own(new ServerMetrics(data.Database, lane, _time)).Publish();
         health.Started(data.Database, lane, _options.Data);

@@ -16,14 +16,16 @@ internal sealed class ManagementHost : IAsyncDisposable
 
     public string Address => WebHosts.AddressOf(_app);
 
-    public static async Task<ManagementHost> StartAsync(ListenAddress listen, Health health, OpenMetrics metrics, ILoggerFactory loggers, CancellationToken cancellationToken)
+    public static async Task<ManagementHost> StartAsync(
+        ListenAddress listen, TlsCertificate? tls, (Health Health, OpenMetrics Metrics) parts, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
-        var app = WebHosts.Create(listen, loggers, maxConnections: 256);
-        MapHealth(app, health, withReasons: true);
+        var app = WebHosts.Create(listen, tls, loggers, maxConnections: 256);
+        MapHealth(app, parts.Health, withReasons: true);
         app.MapGet("/metrics", context =>
         {
-            context.Response.ContentType = OpenMetrics.ContentType;
-            return context.Response.WriteAsync(metrics.Write(), context.RequestAborted);
+            var isOpen = OpenMetrics.IsAskedFor(context.Request.Headers.Accept);
+            context.Response.ContentType = isOpen ? OpenMetrics.ContentType : OpenMetrics.OlderContentType;
+            return context.Response.WriteAsync(parts.Metrics.Write(isOpen), context.RequestAborted);
         });
         await Listening.StartAsync(app, listen, "management", cancellationToken);
         return new ManagementHost(app);

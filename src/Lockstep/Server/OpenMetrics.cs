@@ -1,8 +1,10 @@
 using System.Collections.Concurrent;
+using System.Collections.Frozen;
 using System.Diagnostics.Metrics;
 using System.Globalization;
 using System.Text;
 using Lockstep.Settings;
+using Microsoft.Extensions.Primitives;
 
 namespace Lockstep.Server;
 
@@ -14,7 +16,15 @@ internal sealed class OpenMetrics : IDisposable
 {
     public const string ContentType = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
+    /// <summary>Prometheus' own, for those who do not ask for the other: what differs are the names of counters' families.</summary>
+    public const string OlderContentType = "text/plain; version=0.0.4; charset=utf-8";
+
     private const int MaxSeries = 1_000;
+
+    // Of the runtime's own, what tells how the process fares.
+    private static readonly FrozenSet<string> s_runtime = FrozenSet.Create(StringComparer.Ordinal,
+        "dotnet.process.cpu.time", "dotnet.process.memory.working_set", "dotnet.gc.collections", "dotnet.gc.heap.total_allocated", "dotnet.gc.last_collection.heap.size",
+        "dotnet.gc.pause.time", "dotnet.thread_pool.thread.count", "dotnet.thread_pool.queue.length", "dotnet.exceptions");
 
     private readonly MeterListener _listener = new();
     // By name: each listener of the framework has instruments of its own.
@@ -24,7 +34,7 @@ internal sealed class OpenMetrics : IDisposable
     {
         _listener.InstrumentPublished = (instrument, listener) =>
         {
-            if (instrument.Meter.Name == Telemetry.MeterName || instrument is { Meter.Name: "Microsoft.AspNetCore.Hosting", Name: "http.server.request.duration" }
+            if (instrument.Meter.Name == Telemetry.MeterName || (instrument.Meter.Name == "System.Runtime" && s_runtime.Contains(instrument.Name)) || instrument is { Meter.Name: "Microsoft.AspNetCore.Hosting", Name: "http.server.request.duration" }
                 || instrument is { Meter.Name: "Microsoft.AspNetCore.Server.Kestrel", Name: "kestrel.active_connections" })
                 listener.EnableMeasurementEvents(instrument, _families.GetOrAdd(instrument.Name, _ => new Family(instrument)));
         };
@@ -34,19 +44,27 @@ internal sealed class OpenMetrics : IDisposable
         _listener.Start();
     }
 
-    public string Write()
+    /// <summary>Whether a client takes OpenMetrics; one that does not say gets it.</summary>
+    public static bool IsAskedFor(StringValues accept)
+    {
+        var text = accept.ToString();
+        return text.Length == 0 || text.Contains("application/openmetrics-text", StringComparison.OrdinalIgnoreCase) || !text.Contains("text/plain", StringComparison.OrdinalIgnoreCase);
+    }
+
+    /// <summary>Everything as it stands now.</summary>
+    public string Write(bool isOpen = true)
     {
         _listener.RecordObservableInstruments();
         var text = new StringBuilder();
-        foreach (var family in _families.Values.OrderBy(f => f.Name, StringComparer.Ordinal)) family.Write(text);
-        return text.Append("# EOF\n").ToString();
+        foreach (var family in _families.Values.OrderBy(f => f.Name, StringComparer.Ordinal)) family.Write(text, isOpen);
+        return text.Append(isOpen ? "# EOF\n" : "").ToString();
     }
 
     public void Dispose() => _listener.Dispose();
 
     private sealed class Family(Instrument instrument)
     {
-        private static readonly double[] s_seconds = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+        private static readonly double[] s_seconds = [.. Telemetry.SecondsBuckets];
 
         private readonly ConcurrentDictionary<string, Series> _series = new(StringComparer.Ordinal);
         private readonly ConcurrentDictionary<int, (KeyValuePair<string, object?>[] Tags, Series Series)> _recent = new();
@@ -54,6 +72,8 @@ internal sealed class OpenMetrics : IDisposable
         // By shape, not by exact type: counters add up, gauges keep the last, histograms count in buckets.
         private readonly string _type = instrument.GetType().Name switch
         {
+            // The runtime has them as counters, and they fall.
+            _ when instrument.Name is "dotnet.thread_pool.queue.length" or "dotnet.thread_pool.thread.count" => "gauge",
             var n when n.StartsWith("Histogram", StringComparison.Ordinal) => "histogram",
             var n when n.Contains("UpDown", StringComparison.Ordinal) || n.Contains("Gauge", StringComparison.Ordinal) => "gauge",
             _ => "counter",
@@ -79,12 +99,13 @@ internal sealed class OpenMetrics : IDisposable
             series.Record(value, _type == "histogram" ? s_seconds : [], adds: _adds);
         }
 
-        public void Write(StringBuilder text)
+        public void Write(StringBuilder text, bool isOpen)
         {
             if (_series.IsEmpty) return;
-            text.Append("# TYPE ").Append(Name).Append(' ').Append(_type).Append('\n');
-            if (UnitOf(instrument) is { } unit) text.Append("# UNIT ").Append(Name).Append(' ').Append(unit).Append('\n');
-            if (instrument.Description is { } help) text.Append("# HELP ").Append(Name).Append(' ').Append(Escape(help)).Append('\n');
+            var family = isOpen || _type != "counter" ? Name : Name + "_total";
+            text.Append("# TYPE ").Append(family).Append(' ').Append(_type).Append('\n');
+            if (isOpen && UnitOf(instrument) is { } unit) text.Append("# UNIT ").Append(family).Append(' ').Append(unit).Append('\n');
+            if (instrument.Description is { } help) text.Append("# HELP ").Append(family).Append(' ').Append(Escape(help)).Append('\n');
             foreach (var (labels, series) in _series.OrderBy(s => s.Key, StringComparer.Ordinal)) series.Write(text, Name, labels, _type, s_seconds);
         }
 
@@ -152,8 +173,12 @@ internal sealed class OpenMetrics : IDisposable
             {
                 _count++;
                 _sum = adds ? _sum + value : value;
-                var bucket = Array.FindIndex(bounds, b => value <= b);
-                if (bucket >= 0) _counts[bucket]++;
+                for (var i = 0; i < bounds.Length; i++)
+                {
+                    if (value > bounds[i]) continue;
+                    _counts[i]++;
+                    break;
+                }
             }
         }
 
@@ -170,7 +195,7 @@ internal sealed class OpenMetrics : IDisposable
                 for (var i = 0; i < _counts.Length; i++)
                 {
                     total += _counts[i];
-                    Line(text, name + "_bucket", With(labels, bounds[i].ToString(CultureInfo.InvariantCulture)), total);
+                    Line(text, name + "_bucket", With(labels, bounds[i].ToString("0.0###", CultureInfo.InvariantCulture)), total);
                 }
                 Line(text, name + "_bucket", With(labels, "+Inf"), _count);
                 Line(text, name + "_count", labels, _count);
@@ -180,11 +205,14 @@ internal sealed class OpenMetrics : IDisposable
 
         private static string With(string labels, string bound) => labels.Length == 0 ? $"le=\"{bound}\"" : $"{labels},le=\"{bound}\"";
 
+        private static string TextOf(double value) =>
+            double.IsNaN(value) ? "NaN" : double.IsInfinity(value) ? (value > 0 ? "+Inf" : "-Inf") : value.ToString(CultureInfo.InvariantCulture);
+
         private static void Line(StringBuilder text, string name, string labels, double value)
         {
             text.Append(name);
             if (labels.Length > 0) text.Append('{').Append(labels).Append('}');
-            text.Append(' ').Append(value.ToString(CultureInfo.InvariantCulture)).Append('\n');
+            text.Append(' ').Append(TextOf(value)).Append('\n');
         }
     }
 }

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Https;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Hosting;
 using Microsoft.Extensions.Logging;
@@ -16,7 +17,8 @@ internal static class WebHosts
     /// <summary>The largest request body; secrets have a lower limit of their own.</summary>
     public const int MaxBody = 1024 * 1024;
 
-    public static WebApplication Create(ListenAddress listen, ILoggerFactory loggers, int maxConnections)
+    /// <summary>A listener that is not started yet; https shows <paramref name="tls"/>.</summary>
+    public static WebApplication Create(ListenAddress listen, TlsCertificate? tls, ILoggerFactory loggers, int maxConnections)
     {
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddSingleton(loggers);
@@ -31,7 +33,12 @@ internal static class WebHosts
             kestrel.Limits.MaxRequestHeaderCount = 64;
             kestrel.Limits.MaxConcurrentConnections = maxConnections;
             kestrel.Limits.RequestHeadersTimeout = TimeSpan.FromSeconds(10);
-            kestrel.Listen(listen.Address, listen.Port, endpoint => endpoint.Protocols = HttpProtocols.Http1);
+            kestrel.Listen(listen.Address, listen.Port, endpoint =>
+            {
+                // HTTP/2 would carry WebSockets another way, and what is asked here is one thing at a time.
+                endpoint.Protocols = HttpProtocols.Http1;
+                if (listen.Https) endpoint.UseHttps(new TlsHandshakeCallbackOptions { OnConnection = _ => new(tls!.Offer()), HandshakeTimeout = TimeSpan.FromSeconds(10) });
+            });
         });
         return builder.Build();
     }

@@ -35,6 +35,9 @@ internal sealed record ServerOptions
     /// <summary>Roles beside the built-in ones (<c>access.roles:</c>).</summary>
     public IReadOnlyList<RoleOptions> Roles { get; init; } = [];
 
+    /// <summary>How the server is run.</summary>
+    public OperationOptions Operation { get; init; } = new();
+
     /// <summary>The settings as lines of YAML, without what is secret in them.</summary>
     public override string ToString() => SettingsPrinter.Print(this);
 }

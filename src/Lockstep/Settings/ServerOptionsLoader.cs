@@ -48,10 +48,9 @@ internal static class ServerOptionsLoader
     {
         var data = root.Path("data") ?? root.Absolute("data", "data");
         var defaults = new ServerOptions { Data = data, MasterKey = new() { File = Path.Join(data, "master.key") } };
-        var proxies = TrustedProxies(root);
         var options = defaults with
         {
-            TrustedProxies = proxies,
+            TrustedProxies = TrustedProxies(root),
             Listen = Listener(root, "listen") ?? defaults.Listen,
             Management = Listener(root, "management") ?? defaults.Management,
             Database = DatabaseUrl(root),
@@ -61,12 +60,9 @@ internal static class ServerOptionsLoader
             Compat = Compat(root),
             Known = Known(root),
             Roles = Roles(root),
+            Operation = OperationReader.Read(root),
         };
-        if (!options.Listen.Https && !options.Listen.IsLoopback && proxies.IsEmpty)
-        {
-            root.Fail("listen", $"{options.Listen} would carry tokens and secrets in plain text beyond this machine; listen on 127.0.0.1, "
-                + "or put a proxy with TLS before it and name its network in trustedProxies");
-        }
+        OperationReader.CheckListeners(root, options);
         if (options.Listen.Port != 0 && options.Listen.Port == options.Management.Port)
             root.Fail("management", $"has the port of listen, {options.Listen.Port}; choose another");
         if (options.Database is not null && options.Config.Url is null)
@@ -80,8 +76,6 @@ internal static class ServerOptionsLoader
         if (root.Text(key) is not { } text) return null;
         if (!ListenAddress.TryParse(text, out var listen))
             root.Fail(key, "must be a URL of an IP address, localhost or * with a port, such as http://127.0.0.1:7400");
-        else if (listen.Https)
-            root.Fail(key, "https listeners are not supported yet; listen on http://127.0.0.1 and put a proxy with TLS before it");
         return listen;
     }
 

@@ -14,6 +14,10 @@ internal static class SettingsPrinter
 
         Line("listen", options.Listen.ToString());
         Line("management", options.Management.ToString());
+        Line("tls", options.Operation.Tls is { } tls ? $"{{ certificate: {tls.Certificate}, key: {tls.Key} }}" : null);
+        Line("limits", $"{{ requestsPerSecond: {options.Operation.RequestsPerSecond} }}");
+        Line("drain", Durations.Format(options.Operation.Drain));
+        Line("telemetry", $"{{ otlp: {options.Operation.Otlp?.ToString() ?? "null"} }}");
         Line("trustedProxies", List(options.TrustedProxies.Select(p => p.ToString())));
         Line("data", options.Data);
         Line("database", Redact(options.Database));

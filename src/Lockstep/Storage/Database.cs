@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Lockstep.Client;
+using Lockstep.Settings;
 using Microsoft.Extensions.Logging;
 
 namespace Lockstep.Storage;
@@ -76,7 +77,17 @@ internal sealed partial class Database : IAsyncDisposable
     /// <param name="write">The statements.</param>
     /// <param name="cancellationToken">Until it begins.</param>
     /// <param name="here">Whether it may run on the calling thread when nothing else is written: quicker for one write at a time, and this thread is blocked for as long as the disk takes.</param>
-    public Task<T> WriteAsync<T>(Func<SqlSession, T> write, CancellationToken cancellationToken, bool here = false)
+    public Task<T> WriteAsync<T>(Func<SqlSession, T> write, CancellationToken cancellationToken, bool here = false) =>
+        Telemetry.Source.HasListeners() ? TracedAsync(write, here, cancellationToken) : WriteNowAsync(write, here, cancellationToken);
+
+    // The wait for the writer and for the disk, as those who wait see it.
+    private async Task<T> TracedAsync<T>(Func<SqlSession, T> write, bool here, CancellationToken cancellationToken)
+    {
+        using var span = Telemetry.Source.StartActivity("database write");
+        return await WriteNowAsync(write, here, cancellationToken);
+    }
+
+    private Task<T> WriteNowAsync<T>(Func<SqlSession, T> write, bool here, CancellationToken cancellationToken)
     {
         var operation = new WriteOperation<T>(write, cancellationToken);
         try

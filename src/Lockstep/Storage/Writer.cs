@@ -1,5 +1,8 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Runtime.ExceptionServices;
 using Lockstep.Client;
+using Lockstep.Settings;
 using Microsoft.Extensions.Logging;
 
 namespace Lockstep.Storage;
@@ -13,6 +16,8 @@ internal sealed partial class Writer : IDisposable
 {
     private const int MaxQueue = 8192;
     private const int MaxGroup = 1024;
+
+    private static readonly Histogram<double> s_commits = Telemetry.Seconds("lockstep.database.commit.duration", "What the database took to make a group of writes durable");
 
     private readonly Dialect _dialect;
     private readonly WriterClaim _claim;
@@ -140,7 +145,9 @@ internal sealed partial class Writer : IDisposable
             foreach (var operation in group) RunOne(session, operation, group.Count == 1, ref mark);
             if (group.Exists(o => o.Failure is null))
             {
+                var start = Stopwatch.GetTimestamp();
                 session.Execute("COMMIT");
+                s_commits.Record(Stopwatch.GetElapsedTime(start).TotalSeconds);
                 Interlocked.Increment(ref _commits);
                 if (LastFailure is not null) LogRecovered(_logger, _dialect.Name);
                 LastFailure = null;

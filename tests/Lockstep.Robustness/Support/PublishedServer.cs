@@ -25,6 +25,12 @@ internal sealed record ServerSetup
     /// <summary>More of <c>server.yaml</c>, whole top-level entries.</summary>
     public string Settings { get; init; } = "";
 
+    /// <summary>PEM files of the certificate and its key; with them it listens on https.</summary>
+    public (string Certificate, string Key)? Tls { get; init; }
+
+    /// <summary>What <see cref="PublishedServer.Client"/> sends with; null: the usual.</summary>
+    public Func<HttpClient>? NewClient { get; init; }
+
     public IReadOnlyList<(string Name, string Value)> Environment { get; init; } = [];
 
     /// <summary>A program that starts the server with the rest of its arguments, such as <c>prlimit</c>; empty: none.</summary>
@@ -44,14 +50,17 @@ internal sealed class PublishedServer : IAsyncDisposable
     private PublishedServer(ServerSetup setup)
     {
         _setup = setup;
-        Address = new($"http://127.0.0.1:{Tool.FreePort()}");
-        Management = new($"http://127.0.0.1:{Tool.FreePort()}");
-        Client = new() { BaseAddress = Address };
+        var scheme = setup.Tls is null ? "http" : "https";
+        Address = new($"{scheme}://127.0.0.1:{Tool.FreePort()}");
+        Management = new($"{scheme}://127.0.0.1:{Tool.FreePort()}");
+        Client = setup.NewClient?.Invoke() ?? new();
+        Client.BaseAddress = Address;
         Settings = _scratch.Write("server.yaml", $$"""
             listen: {{Address.GetLeftPart(UriPartial.Authority)}}
             management: {{Management.GetLeftPart(UriPartial.Authority)}}
             data: {{Data}}
             config: { url: {{setup.ConfigUrl ?? "null"}}, branch: main, refresh: {{setup.Refresh}}{{(setup.Credentials is null ? "" : $", credentials: {{ {setup.Credentials} }}")}} }
+            {{(setup.Tls is { } tls ? $"tls: {{ certificate: {tls.Certificate}, key: {tls.Key} }}" : "")}}
             {{setup.Settings}}
             """);
     }
@@ -166,6 +175,9 @@ internal sealed class PublishedServer : IAsyncDisposable
         using var answer = await Client.GetAsync(new Uri(Management, "/readyz"));
         return (answer.StatusCode, await answer.Content.ReadAsStringAsync());
     }
+
+    /// <summary>SIGTERM; does not wait for the end.</summary>
+    public void Terminate() => Tool.Terminate(_process!);
 
     /// <summary>SIGTERM, then the exit status.</summary>
     public async Task<int> StopAsync()

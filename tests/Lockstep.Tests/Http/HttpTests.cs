@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Lockstep.Tests.Support;
 using Shouldly;
@@ -210,41 +209,5 @@ public sealed class HttpTests : IAsyncLifetime
             }
         }
         (await http.GetAsync(_server.Server.Address + "/metrics")).StatusCode.ShouldBe(System.Net.HttpStatusCode.NotFound);
-    }
-
-    [Fact]
-    public async Task Metrics_are_open_metrics_text()
-    {
-        (await _server.Admin.ConfigAsync("a/dev")).Ok();
-        (await (await _server.AsAsync("viewer")).GetAsync("/v1/secrets")).ShouldBe(403);
-        _repository.Commit(("a.yml", "x: 2\n"));
-        await _server.RefreshAsync();
-        var answer = await _server.Nobody.GetAsync("/metrics");
-        answer.Header("Content-Type").ShouldBe("application/openmetrics-text; version=1.0.0; charset=utf-8");
-        var lines = answer.Ok().Text.Split('\n');
-        (lines[^2], lines[^1]).ShouldBe(("# EOF", ""));
-        var families = new Dictionary<string, string>(StringComparer.Ordinal);
-        var samples = new HashSet<string>(StringComparer.Ordinal);
-        var current = "";
-        foreach (var line in lines[..^2])
-        {
-            var words = line.Split(' ', 4);
-            if (words[0] == "#")
-            {
-                if (words[1] == "TYPE") families.Add(current = words[2], words[3]);
-                else words[2].ShouldBe(current);
-                if (words[1] == "UNIT") current.ShouldEndWith("_" + words[3]);
-                words[1].ShouldBeOneOf("TYPE", "HELP", "UNIT");
-                continue;
-            }
-            // name{labels} value: in the family announced above it, with the endings of its type.
-            var name = line[..line.AsSpan().IndexOfAny('{', ' ')];
-            var endings = families[current] switch { "counter" => new[] { "_total" }, "histogram" => ["_bucket", "_count", "_sum"], _ => [""] };
-            endings.Select(e => current + e).ShouldContain(name);
-            samples.Add(line[..line.LastIndexOf(' ')]).ShouldBeTrue(line);
-            double.TryParse(line.AsSpan(line.LastIndexOf(' ') + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out _).ShouldBeTrue(line);
-        }
-        foreach (var family in new[] { "lockstep_release", "lockstep_config_reads", "lockstep_secrets_disclosures", "lockstep_denials", "lockstep_releases", "lockstep_documents_known", "http_server_request_duration_seconds" })
-            families.Keys.ShouldContain(family);
     }
 }

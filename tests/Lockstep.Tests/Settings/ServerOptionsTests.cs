@@ -29,6 +29,18 @@ public sealed class ServerOptionsTests : IDisposable
     }
 
     [Fact]
+    public void How_the_server_is_run_is_read_and_https_may_listen_everywhere()
+    {
+        var options = Load("listen: https://*:7400\ntls: { certificate: tls.crt, key: /run/tls.key }\nlimits: { requestsPerSecond: 0 }\ndrain: 5s\ntelemetry: { otlp: http://collector:4317 }\n").Options;
+        options.Operation.ShouldBe(new OperationOptions
+        {
+            Tls = new TlsOptions(_folder.File("tls.crt"), "/run/tls.key"), RequestsPerSecond = 0, Drain = TimeSpan.FromSeconds(5), Otlp = new Uri("http://collector:4317"),
+        });
+        Load("").Options.Operation.ShouldBe(new OperationOptions());
+        options.ToString().ShouldContain("telemetry: { otlp: http://collector:4317/ }");
+    }
+
+    [Fact]
     public void Everything_is_read_and_paths_are_relative_to_the_file()
     {
         var (options, warnings) = Load(
@@ -153,7 +165,18 @@ public sealed class ServerOptionsTests : IDisposable
     [Theory]
     [InlineData("listen: http://0.0.0.0:7400", "plain text beyond this machine")]
     [InlineData("listen: http://*:7400", "plain text beyond this machine")]
-    [InlineData("listen: https://127.0.0.1:7400", "https listeners are not supported yet")]
+    [InlineData("listen: https://127.0.0.1:7400", "is https, which needs tls: { certificate, key }")]
+    [InlineData("management: https://127.0.0.1:7401", "is https, which needs tls: { certificate, key }")]
+    [InlineData("tls: { certificate: a, key: b }", "is used by no listener")]
+    [InlineData("listen: https://127.0.0.1:1\ntls: { certificate: a }", "has no key")]
+    [InlineData("tls: { key: b }", "has no certificate")]
+    [InlineData("limits: { requestsPerSecond: -1 }", "must be a whole number from 0")]
+    [InlineData("limits: { requestsPerSecond: 1e3 }", "must be a whole number from 0")]
+    [InlineData("limits: { requests: 1 }", "is not a setting")]
+    [InlineData("drain: 2m", "must be from 0s to 1m")]
+    [InlineData("telemetry: { otlp: 127.0.0.1:4317 }", "must be an http: or https: URL")]
+    [InlineData("telemetry: { otlp: \"http://me:hunter2@collector:4318\" }", "must be an http: or https: URL")]
+    [InlineData("telemetry: { otlp: \"http://collector:4318?key=hunter2\" }", "must be an http: or https: URL")]
     [InlineData("listen: http://example.com:7400", "must be a URL of an IP address")]
     [InlineData("listen: http://127.0.0.1", "must be a URL of an IP address")]
     [InlineData("listen: http://127.0.0.1:70000", "must be a URL of an IP address")]
