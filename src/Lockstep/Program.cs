@@ -1,5 +1,11 @@
 using Lockstep.Agent;
 using Lockstep.Cli;
+using Lockstep.Compat.Git;
 
-// The shim takes no other arguments, prints no help, and is nothing for people.
-return args is [ExecShim.Verb, var plan, var done] ? ExecShim.Run(plan, done) : await VerbTable.RunAsync(args);
+// The shim and the hook take no other arguments, print no help, and are nothing for people.
+return args switch
+{
+    [ExecShim.Verb, var plan, var done] => ExecShim.Run(plan, done),
+    [GitHook.Verb, var hook] => await GitHook.RunAsync(hook),
+    _ => await VerbTable.RunAsync(args),
+};

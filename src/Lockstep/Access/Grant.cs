@@ -25,6 +25,9 @@ internal sealed class Grant
     /// <summary>Whether neither role nor token limits it to some services, environments or secrets.</summary>
     public bool ReachesEverything => _everyService && _everySecret;
 
+    /// <summary>Whether every file of the repository is among its paths.</summary>
+    public bool ReachesEveryFile => _paths.MatchesEverything;
+
     public bool Allows(Permission permission, Subject subject)
     {
         if (!Role.Has(permission)) return false;

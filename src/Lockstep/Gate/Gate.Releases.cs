@@ -25,7 +25,10 @@ internal sealed partial class Gate
     public void FetchSoon() => Refresh.Schedule.Ask();
 
     /// <summary>Makes a release of where the refs stand now, if they moved.</summary>
-    public Task<ReleaseOutcome> FollowAsync(CallContext call, CancellationToken cancellationToken) =>
+    public Task<ReleaseOutcome> FollowAsync(CallContext call, CancellationToken cancellationToken) => FollowAsync(call, byCaller: false, cancellationToken);
+
+    // The release is by the author of the newest commit, or by the caller who brought it.
+    private Task<ReleaseOutcome> FollowAsync(CallContext call, bool byCaller, CancellationToken cancellationToken) =>
         Lane.RunAsync(async (live, ct) =>
         {
             // Read in turn: of two who follow, the later never goes back to what the earlier saw.
@@ -37,6 +40,7 @@ internal sealed partial class Gate
             if (moved.Count == 0 && !first && shape.Hash == live.Release.Shape.Hash) return new ReleaseChange("git", call.Caller.Name, live.Release) { MayBreak = true };
             var next = live.Release.Next(Time) with { Refs = refs, Shape = shape };
             var (by, message) = await DescribeAsync(moved, refs, ct);
+            if (byCaller && by is not null && by != call.Caller.Name) (by, message) = (call.Caller.Name, $"{message} (by {by})");
             var kind = moved.Count == 0 && !first ? "shape" : "git";
             return new ReleaseChange(kind, by ?? call.Caller.Name, next)
             {

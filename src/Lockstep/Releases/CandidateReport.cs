@@ -55,5 +55,8 @@ internal sealed record CandidateDocument(DocumentKey Key, bool WasValid, bool Is
     /// <summary>Numbers and booleans that turn into text, and placeholders that name no key, as far as they did before.</summary>
     public ImmutableArray<ConfigError> Warnings { get; init; } = [];
 
-    public bool Breaks => WasValid && !IsValid;
+    /// <summary>Whether it may stop resolving: the one who makes the change takes its branch or tag away.</summary>
+    public bool MayBreak { get; init; }
+
+    public bool Breaks => WasValid && !IsValid && !MayBreak;
 }

@@ -1,5 +1,6 @@
 using Lockstep.Access;
 using Lockstep.Audit;
+using Lockstep.Compat.Git;
 using Lockstep.Compat.Spring;
 using Lockstep.Http;
 using Lockstep.Push;
@@ -52,6 +53,7 @@ internal sealed class ApiHost : IAsyncDisposable
         ManagementHost.MapHealth(routes, health, withReasons: false);
         var api = new Api(access.Authenticator, access.Failures, routes, loggers.CreateLogger<Api>());
         new ConfigRoutes(gate).Map(api);
+        new FileRoutes(gate).Map(api);
         new PlanRoutes(gate).Map(api);
         new SecretRoutes(gate).Map(api);
         new TokenRoutes(gate).Map(api);
@@ -60,6 +62,7 @@ internal sealed class ApiHost : IAsyncDisposable
         api.MapWatch(WatchEndpoint.Path, new WatchEndpoint(watchers).HandleAsync);
         if (gate.Options.Compat.Spring) MapSpring(api, new SpringEndpoint(gate, loggers.CreateLogger<SpringEndpoint>()));
         new HookRoutes(gate, access.Failures, loggers.CreateLogger<HookRoutes>()).Map(api);
+        if (gate.Options.Compat.Git) MapGit(api, new GitEndpoint(gate, loggers.CreateLogger<GitEndpoint>()));
         OpenApi.Map(routes);
     }
 
@@ -68,6 +71,14 @@ internal sealed class ApiHost : IAsyncDisposable
         var style = new ApiStyle(spring.WriteProblemAsync);
         api.Map("GET", SpringEndpoint.Pattern, spring.GetAsync, style);
         api.Map("POST", SpringEndpoint.Pattern, spring.PostAsync, style);
+    }
+
+    private static void MapGit(Api api, GitEndpoint git)
+    {
+        var style = new ApiStyle(GitEndpoint.WriteProblemAsync);
+        api.Map("GET", GitEndpoint.InfoRefs, git.AdvertiseAsync, style);
+        api.Map("POST", GitEndpoint.UploadPack, git.FetchAsync, style);
+        api.Map("POST", GitEndpoint.ReceivePack, git.PushAsync, style);
     }
 
     public async ValueTask DisposeAsync()

@@ -23,6 +23,7 @@ internal sealed class LockstepServer : IAsyncDisposable
     private readonly ServerOptions _options;
     private readonly ILoggerFactory _loggers;
     private readonly TimeProvider _time;
+    private GitLimits _limits = GitLimits.Default;
 
     private LockstepServer(ServerOptions options, ILoggerFactory loggers, TimeProvider time) => (_options, _loggers, _time) = (options, loggers, time);
 
@@ -39,9 +40,9 @@ internal sealed class LockstepServer : IAsyncDisposable
     /// <summary>Starts and returns when requests are answered.</summary>
     /// <exception cref="LockstepException">Why it can't start, and the way out.</exception>
     public static async Task<LockstepServer> StartAsync(
-        ServerOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken)
+        ServerOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken, GitLimits? limits = null)
     {
-        var server = new LockstepServer(options, loggers, time);
+        var server = new LockstepServer(options, loggers, time) { _limits = limits ?? GitLimits.Default };
         try
         {
             await server.StartAsync(cancellationToken);
@@ -79,7 +80,7 @@ internal sealed class LockstepServer : IAsyncDisposable
         var newest = await releases.NewestAsync(cancellationToken);
         await ReleaseMark.CheckAsync(_options, data.Database, newest, _loggers.CreateLogger<ReleaseMark>(), cancellationToken);
         Repository = Own(await GitRepository.OpenAsync(
-            _options.Config, _options.Data, _loggers, _time, cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch))));
+            _options.Config, _options.Data, (_loggers.CreateLogger<GitRepository>(), _time, _limits), cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch))));
         var renderer = new DocumentRenderer(data.ETagKey);
         var cipher = _options.Spring.EncryptKeyFile is { } keyFile ? CipherKey.Read(keyFile, data.MasterKey.Derive("cipher-identity")) : null;
         var sources = Own(new SourceLoader(Repository.Reader, cipher));
@@ -91,8 +92,8 @@ internal sealed class LockstepServer : IAsyncDisposable
         {
             Lane = lane,
             History = Own(new DocumentHistory(data.Database, evaluator, _options.Config.Branch)),
-            Candidates = Own(new CandidateEvaluator(lane, evaluator, _time)),
             Repository = Repository,
+            Candidates = Own(new CandidateEvaluator(lane, evaluator, _time)),
             Sources = new ReleaseSources(resolver, sources, Own(new RepositoryFiles(Repository))),
             Refresh = Own(new GitRefresh(Repository, lane, new RefreshSchedule(_options.Config.Refresh, _time), _options.Config.Branch)),
             Mounts = mounts,

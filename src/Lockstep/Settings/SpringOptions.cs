@@ -23,13 +23,3 @@ internal sealed record SpringOptions
     /// <summary>Whether, of several labels, those that do not exist are left out instead of 404.</summary>
     public bool ContinueOnMissingLabel { get; init; }
 }
-
-/// <summary>Which other systems' interfaces are served (<c>compat:</c>).</summary>
-internal sealed record CompatOptions
-{
-    /// <summary><c>/spring</c>.</summary>
-    public bool Spring { get; init; } = true;
-
-    /// <summary><c>/git</c>.</summary>
-    public bool Git { get; init; } = true;
-}

@@ -1,4 +1,5 @@
 using Lockstep.Access;
+using Lockstep.Config.Git;
 using Lockstep.Server;
 using Lockstep.Settings;
 using Lockstep.Storage;
@@ -24,6 +25,8 @@ internal sealed class TestServer : IAsyncDisposable
     public ServerOptions Options { get; set; }
 
     public TempDirectory Data { get; }
+
+    public GitLimits? GitLimits { get; set; }
 
     public CapturedLogs Logs { get; } = new();
 
@@ -58,6 +61,24 @@ internal sealed class TestServer : IAsyncDisposable
         }
     }
 
+    /// <summary>A server with a repository of its own, empty at first.</summary>
+    public static async Task<TestServer> StartEmbeddedAsync(Func<ServerOptions, ServerOptions>? with = null, GitLimits? limits = null)
+    {
+        var server = Create("", o => (with ?? (x => x))(o with { Config = o.Config with { Url = null } }));
+        server.GitLimits = limits;
+        try
+        {
+            await server.StartAsync();
+            server.Admin = await server.AsAsync("admin");
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
     /// <summary>A server that is not started yet.</summary>
     public static TestServer Create(string url, Func<ServerOptions, ServerOptions>? with = null, TimeProvider? time = null, string? database = null)
     {
@@ -77,7 +98,7 @@ internal sealed class TestServer : IAsyncDisposable
 
     public async Task StartAsync()
     {
-        _server = await LockstepServer.StartAsync(Options, _loggers, _time, CancellationToken.None);
+        _server = await LockstepServer.StartAsync(Options, _loggers, _time, CancellationToken.None, GitLimits);
     }
 
     public async Task StopAsync()

@@ -17,6 +17,18 @@ internal sealed record GitLimits
     /// <summary>By how much one fetch may grow the mirror.</summary>
     public long FetchBytes { get; init; } = 2L * 1024 * 1024 * 1024;
 
+    /// <summary>What one push may bring, packed.</summary>
+    public long PushBytes { get; init; } = 256L * 1024 * 1024;
+
+    /// <summary>What a fetch may ask with, unpacked.</summary>
+    public long AskBytes { get; init; } = 32L * 1024 * 1024;
+
+    /// <summary>One clone, fetch or push of a client.</summary>
+    public TimeSpan Serve { get; init; } = TimeSpan.FromMinutes(15);
+
+    /// <summary>Clones, fetches and pushes of clients at once.</summary>
+    public int ServedAtOnce { get; init; } = 16;
+
     /// <summary>Any other git command.</summary>
     public TimeSpan Command { get; init; } = TimeSpan.FromSeconds(60);
 

@@ -83,6 +83,44 @@ internal sealed class GitMirror(GitProcess git, GitRemote remote, ILogger logger
             throw new LockstepException(ErrorCode.Unavailable, Explain(result, timeout));
     }
 
+    /// <summary>Pushes a commit that <paramref name="there"/> has, whose parent is where the mirror has the branch. The mirror itself stays as it is.</summary>
+    public async Task PushAsync(GitProcess there, string branch, string parent, string commit, CancellationToken cancellationToken)
+    {
+        try
+        {
+            remote.CheckBeforeUse(_ => { });
+        }
+        catch (LockstepException e) when (e.Code != ErrorCode.Unavailable)
+        {
+            // What is wrong with the remote is no mistake of the caller's.
+            throw new LockstepException(ErrorCode.Unavailable, e.Message, e);
+        }
+
+        var name = GitNames.BranchRef(branch);
+        // The lease makes it a conflict, too, if the remote went back meanwhile.
+        var command = new GitCommand(
+            "push", "--porcelain", "--no-verify", $"--force-with-lease={name}:{parent}", "--end-of-options", remote.Url, $"{commit}:{name}")
+        {
+            UsesRemote = true,
+            Timeout = git.Limits.Fetch,
+        };
+        var result = await there.RunAsync(command, cancellationToken);
+        if (result.Succeeded)
+            return;
+        // gitprotocol: "!<tab>FROM:TO<tab>[rejected] (reason)", on standard output.
+        var line = result.Text.Split('\n').FirstOrDefault(l => l.StartsWith("!\t", StringComparison.Ordinal));
+        if (line is null)
+            throw new LockstepException(ErrorCode.Unavailable, Explain(result, git.Limits.Fetch, "push to"));
+        if (!line.Contains("[remote rejected]", StringComparison.Ordinal))
+        {
+            throw new LockstepException(
+                ErrorCode.Conflict, $"the branch {branch} of the remote has moved: somebody else was faster, and nothing has changed; read the file again and repeat the change on what is there");
+        }
+
+        var reason = GitNames.Shown(line[(line.LastIndexOf('\t') + 1)..]);
+        throw new LockstepException(ErrorCode.Conflict, $"the remote refuses the commit: {reason}; {result.Error}. Nothing has changed");
+    }
+
     private async Task MakeAsync(string branch, CancellationToken cancellationToken)
     {
         remote.CheckBeforeUse(logger.GitWarning);
@@ -124,7 +162,7 @@ internal sealed class GitMirror(GitProcess git, GitRemote remote, ILogger logger
             File.WriteAllText(GitRemote.TrustFile(directory), "[safe]\n\tdirectory = *\n");
     }
 
-    private string Explain(GitResult result, TimeSpan timeout)
+    private string Explain(GitResult result, TimeSpan timeout, string what = "fetch")
     {
         var reason = result.Outcome switch
         {
@@ -144,7 +182,7 @@ internal sealed class GitMirror(GitProcess git, GitRemote remote, ILogger logger
             : Says("not found", "does not appear to be a git repository", "does not exist") ? "check config.url, and that config.credentials may read it"
             : result.Outcome == GitOutcome.TimedOut ? "check that the address is right and that the remote is up"
             : "check config.url and that the remote is up";
-        return $"cannot fetch {remote.Url}: {reason}; {hint}";
+        return $"cannot {what} {remote.Url}: {reason}; {hint}";
 
         bool Says(params ReadOnlySpan<string> texts)
         {

@@ -10,6 +10,8 @@ internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposab
     // Git knows it without having it.
     private const string EmptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
+    private static readonly Dictionary<string, string> s_literal = new(StringComparer.Ordinal) { ["GIT_LITERAL_PATHSPECS"] = "1" };
+
     public GitObjects Objects { get; } = new(git);
 
     /// <summary>The config files of a commit.</summary>
@@ -74,6 +76,15 @@ internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposab
         var result = await git.RunAsync(command, cancellationToken);
         if (result.Outcome == GitOutcome.OutputTooLarge) throw new LockstepException(ErrorCode.TooLarge, "the commit changes too many files at once; split it");
         return result.Succeeded ? GitTrees.ParseChanges(result.Output.Span) : throw git.Failure($"what commit {to} changes cannot be read", result);
+    }
+
+    /// <summary>The blob of one regular file; null when there is none of that name, or it is something else.</summary>
+    public async Task<string?> FileAsync(string commit, string path, CancellationToken cancellationToken)
+    {
+        RequireId(commit);
+        var command = new GitCommand("ls-tree", "-z", "--full-tree", commit, "--", path) { Environment = s_literal };
+        var result = await git.RunAsync($"{path} of commit {commit} cannot be looked up", command, cancellationToken);
+        return GitTrees.ParseEntry(result.Output.Span);
     }
 
     /// <summary>The names of all files of a commit; null stands for one that is not UTF-8.</summary>

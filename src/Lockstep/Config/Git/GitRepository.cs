@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Diagnostics;
 using System.Text;
 using Lockstep.Client;
 using Lockstep.Settings;
@@ -12,7 +13,11 @@ namespace Lockstep.Config.Git;
 /// </summary>
 internal sealed class GitRepository : IAsyncDisposable
 {
+    // How long a client waits for its turn before it is sent away.
+    private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
+
     private readonly SemaphoreSlim _write = new(1, 1);
+    private readonly SemaphoreSlim _served;
     private readonly GitProcess _git;
     private readonly GitMirror? _mirror;
     private readonly string _branch;
@@ -26,6 +31,7 @@ internal sealed class GitRepository : IAsyncDisposable
         _mirror = mirror;
         _branch = branch;
         _logger = logger;
+        _served = new SemaphoreSlim(git.Limits.ServedAtOnce);
         Reader = new GitReader(git, logger);
     }
 
@@ -51,10 +57,6 @@ internal sealed class GitRepository : IAsyncDisposable
     /// nothing to serve: a remote that cannot be fetched the first time, branches without the tracked one (unless <paramref name="branchMayBeGone"/>, because
     /// what it stood at is known), a damaged repository.
     /// </summary>
-    public static Task<GitRepository> OpenAsync(
-        ConfigOptions options, string dataDirectory, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken, bool branchMayBeGone = false) =>
-        OpenAsync(options, dataDirectory, (loggers.CreateLogger<GitRepository>(), time, GitLimits.Default), cancellationToken, branchMayBeGone);
-
     public static async Task<GitRepository> OpenAsync(
         ConfigOptions options, string dataDirectory, (ILogger Logger, TimeProvider Time, GitLimits Limits) parts, CancellationToken cancellationToken,
         bool branchMayBeGone = false)
@@ -188,11 +190,52 @@ internal sealed class GitRepository : IAsyncDisposable
         }
     }
 
+    /// <summary>What git may take.</summary>
+    public GitLimits Limits => _git.Limits;
+
+    /// <summary>Starts git for a client of ours, with its three streams redirected. The caller ends it.</summary>
+    public Process Start(GitCommand command) => _git.Start(command);
+
+    /// <summary>Waits for a place among the clients that are served at once; it is theirs until the result is disposed of.</summary>
+    /// <exception cref="LockstepException">unavailable when all places stay taken.</exception>
+    public async Task<IDisposable> ServeAsync(CancellationToken cancellationToken) =>
+        await _served.WaitAsync(s_patience, cancellationToken) ? new Held(_served)
+            : throw new LockstepException(ErrorCode.Unavailable, "too many clones and pushes are under way; try again in a moment");
+
+    /// <summary>Waits until nobody else moves refs; until the result is disposed of, nobody else does.</summary>
+    public async Task<IDisposable> LockAsync(CancellationToken cancellationToken)
+    {
+        await _write.WaitAsync(cancellationToken);
+        return new Held(_write);
+    }
+
     /// <summary>A place for commits that are made to be looked at.</summary>
     public GitScratch Scratch() => new(_git, _logger);
 
     /// <summary>Reads commits whose objects lie in <paramref name="objectDirectory"/>, inside the repository's own, while git receives them.</summary>
     public GitReader ReaderOf(string objectDirectory) => new(_git.With(objectDirectory), _logger);
+
+    /// <summary>
+    /// Makes a commit count that was made in <paramref name="scratch"/>, and answers where the branch stands then. In the embedded repository it is made once more, of the
+    /// same files; a remote is given it, and it is fetched back. The caller holds the lock (<see cref="LockAsync"/>).
+    /// </summary>
+    /// <exception cref="LockstepException">conflict when the branch stands elsewhere; unavailable when the remote does not answer.</exception>
+    public async Task<string> CommitHeldAsync(
+        GitScratch scratch, (string Branch, string? Parent, string Commit) made, IReadOnlyDictionary<string, byte[]?> files, (string Author, string Message) text,
+        CancellationToken cancellationToken)
+    {
+        if (_mirror is null) return await new GitCommits(_git).CommitAsync(made.Branch, made.Parent, files, text, cancellationToken);
+        await _mirror.PushAsync(scratch.Git, made.Branch, made.Parent!, made.Commit, cancellationToken);
+        try
+        {
+            await _mirror.FetchAsync(CancellationToken.None);
+        }
+        catch (LockstepException e)
+        {
+            throw new LockstepException(ErrorCode.Unavailable, $"the remote has taken commit {made.Commit}; it will be live as soon as it can be fetched: {e.Message}", e);
+        }
+        return made.Commit;
+    }
 
     /// <summary>
     /// Packs objects and refs when many have gathered, and drops what nothing has named for two weeks. For a timer, about once a day; fetches, commits
@@ -212,6 +255,7 @@ internal sealed class GitRepository : IAsyncDisposable
     {
         await Reader.DisposeAsync();
         _write.Dispose();
+        _served.Dispose();
     }
 
     private static async Task OpenEmbeddedAsync(GitProcess git, string branch, CancellationToken cancellationToken)
@@ -277,5 +321,15 @@ internal sealed class GitRepository : IAsyncDisposable
         }
 
         return refs;
+    }
+
+    private sealed class Held(SemaphoreSlim semaphore) : IDisposable
+    {
+        private int _released;
+
+        public void Dispose()
+        {
+            if (Interlocked.Exchange(ref _released, 1) == 0) semaphore.Release();
+        }
     }
 }

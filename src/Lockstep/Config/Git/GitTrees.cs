@@ -84,6 +84,14 @@ internal static class GitTrees
         return names;
     }
 
+    /// <summary>Reads one record of <c>ls-tree -z</c>: the blob of a regular file, else null.</summary>
+    public static string? ParseEntry(ReadOnlySpan<byte> listing)
+    {
+        if (!Next(ref listing, out var record) || !IsRegularFile(record)) return null;
+        var tab = record.IndexOf((byte)'\t');
+        return Encoding.ASCII.GetString(record[(record[..tab].LastIndexOf((byte)' ') + 1)..tab]);
+    }
+
     private static GitFileKind Kind(string mode) => mode switch
     {
         "000000" => GitFileKind.None,

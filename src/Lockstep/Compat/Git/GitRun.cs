@@ -1,0 +1,127 @@
+using System.Buffers;
+using System.Diagnostics;
+using Lockstep.Config.Git;
+
+namespace Lockstep.Compat.Git;
+
+/// <summary>One run of git for a client: what the client sends flows in, what git says flows out, and the run ends when git does.</summary>
+internal sealed class GitRun(Process process, TimeSpan limit, TimeProvider time)
+{
+    private const int BufferBytes = 64 * 1024;
+    private const int ErrorBytes = 4 * 1024;
+
+    private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
+
+    /// <summary>Serves to the end; answers what git complained of when it failed, null when it did not.</summary>
+    /// <exception cref="OperationCanceledException">The client is gone, or took too long.</exception>
+    public async Task<string?> ServeAsync(Stream input, Stream output, CancellationToken aborted)
+    {
+        using (process)
+        {
+            using var timeout = new CancellationTokenSource(limit, time);
+            using var any = CancellationTokenSource.CreateLinkedTokenSource(aborted, timeout.Token);
+            using var ended = new CancellationTokenSource();
+            using var inputEnd = CancellationTokenSource.CreateLinkedTokenSource(any.Token, ended.Token);
+            var errors = ReadErrorsAsync();
+            var incoming = SendAsync(input, inputEnd.Token);
+            try
+            {
+                await CopyAsync(process.StandardOutput.BaseStream, output, any.Token);
+                // Git has said all it had to say; what the client still sends (a push that is refused for its size) is left unread.
+                await ended.CancelAsync();
+                await incoming;
+                await process.WaitForExitAsync(any.Token);
+                return process.ExitCode == 0 ? null : GitProcess.Scrub(await errors);
+            }
+            finally
+            {
+                await ended.CancelAsync();
+                await EndAsync();
+                await incoming.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await errors;
+            }
+        }
+    }
+
+    // Without input and readers git ends by itself and clears away what it has received so far; only if it does not is it ended.
+    private async Task EndAsync()
+    {
+        if (process.HasExited) return;
+        process.StandardInput.Close();
+        process.StandardOutput.Close();
+        using var grace = new CancellationTokenSource(s_grace, time);
+        try
+        {
+            await process.WaitForExitAsync(grace.Token);
+        }
+        catch (OperationCanceledException)
+        {
+            GitProcess.EndTree(process);
+            await process.WaitForExitAsync(CancellationToken.None);
+        }
+    }
+
+    private async Task SendAsync(Stream input, CancellationToken cancellationToken)
+    {
+        var sink = process.StandardInput.BaseStream;
+        try
+        {
+            await CopyAsync(input, sink, cancellationToken);
+            sink.Close();
+        }
+        catch (IOException)
+        {
+            // Either git has ended and says why, or the client is gone: then its input is cut short, and git sees that.
+            Close(sink);
+        }
+        catch (OperationCanceledException)
+        {
+            Close(sink);
+        }
+    }
+
+    private static void Close(Stream sink)
+    {
+        try
+        {
+            sink.Close();
+        }
+        catch (IOException)
+        {
+        }
+    }
+
+    private static async Task CopyAsync(Stream from, Stream to, CancellationToken cancellationToken)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(BufferBytes);
+        try
+        {
+            int read;
+            while ((read = await from.ReadAsync(buffer, cancellationToken)) > 0)
+            {
+                await to.WriteAsync(buffer.AsMemory(0, read), cancellationToken);
+                await to.FlushAsync(cancellationToken);
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    private async Task<ReadOnlyMemory<byte>> ReadErrorsAsync()
+    {
+        var kept = new MemoryStream();
+        var buffer = new byte[ErrorBytes];
+        try
+        {
+            int read;
+            while ((read = await process.StandardError.BaseStream.ReadAsync(buffer)) > 0)
+                if (kept.Length < ErrorBytes) kept.Write(buffer, 0, (int)Math.Min(read, ErrorBytes - kept.Length));
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+        }
+        return kept.GetBuffer().AsMemory(0, (int)kept.Length);
+    }
+}
