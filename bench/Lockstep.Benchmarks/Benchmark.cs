@@ -12,6 +12,7 @@ internal static class BenchmarkTable
         new("run", RunOverhead.RunAsync),
         new("refresh", Refresh.RunAsync),
         new("many-services", ManyServices.RunAsync),
+        new("hanging-remote", HangingRemote.RunAsync),
         new("push", Push.RunAsync),
         new("watch-memory", WatchMemory.RunAsync),
         new("secret-watch", SecretWatch.RunAsync),

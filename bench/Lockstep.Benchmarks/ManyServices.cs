@@ -40,7 +40,7 @@ internal sealed class ManyServices : IAsyncDisposable
     {
         _repository = await ConfigRepository.CreateAsync(_scratch["config.git"], Files());
         (await Tool.RunAsync("git", "clone", "--quiet", "--mirror", _repository.Path, _scratch["mirror.git"])).Ok();
-        _server = await PublishedServer.StartAsync(new() { ConfigUrl = _repository.Path, Environment = Processes.Collectable });
+        _server = await PublishedServer.StartAsync(new() { Settings = Processes.Unlimited, ConfigUrl = _repository.Path, Environment = Processes.Collectable });
         for (var turn = 0; turn < turns; turn++) _empty.Add(await RestartAsync());
         var before = await Processes.SettledMemoryAsync(_server.ProcessId);
         var watch = Stopwatch.StartNew();

@@ -111,7 +111,7 @@ internal static class Refresh
                 Enumerable.Range(0, Size).Select(n => (n == 0 ? "service-0.yml" : $"group-{n / 100}/service-{n}.yml", (string?)Text(n, "first"))));
             (await Tool.RunAsync("git", "clone", "--quiet", "--mirror", _repository.Path, _scratch["mirror.git"])).Ok();
             await _repository.CommitAsync(Enumerable.Range(1, KnownDocuments - 1).Select(n => ($"service-{n}.yml", (string?)Text(n, "first"))));
-            _server = await PublishedServer.StartAsync(new() { ConfigUrl = _repository.Path });
+            _server = await PublishedServer.StartAsync(new() { Settings = Processes.Unlimited, ConfigUrl = _repository.Path });
             foreach (var n in Enumerable.Range(0, KnownDocuments)) await ReadAsync(n);
         }
 

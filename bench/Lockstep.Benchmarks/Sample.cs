@@ -46,7 +46,7 @@ internal sealed class Sample : IAsyncDisposable
     private async Task SetUpAsync()
     {
         var repository = await ConfigRepository.CreateAsync(_scratch["config.git"], [("plain.yml", Text(sealedKeys: 0)), ("sealed.yml", Text(Keys / 4))]);
-        _server = await PublishedServer.StartAsync(new() { ConfigUrl = repository.Path });
+        _server = await PublishedServer.StartAsync(new() { Settings = Processes.Unlimited, ConfigUrl = repository.Path });
         foreach (var id in Enumerable.Range(0, 4))
         {
             using var made = await _server.Client.PostAsJsonAsync(new Uri("/v1/secrets", UriKind.Relative),

@@ -73,7 +73,7 @@ internal sealed class WatchedServer : IAsyncDisposable
     private async Task SetUpAsync()
     {
         var repository = await ConfigRepository.CreateAsync(_scratch["config.git"], [("plain.yml", Text("marker-first")), ("sealed.yml", Text("${secret:bench/db#password}"))]);
-        _server = await PublishedServer.StartAsync(new() { ConfigUrl = repository.Path, Environment = Processes.Collectable });
+        _server = await PublishedServer.StartAsync(new() { Settings = Processes.Unlimited, ConfigUrl = repository.Path, Environment = Processes.Collectable });
         await PostAsync("/v1/secrets", new { id = "bench/db", value = new { user = "bench", password = "a-password-of-some-length-000000" } });
         _before = (await JsonAsync(_server.Client.GetAsync(Config))).GetProperty("release").GetInt64();
         await repository.CommitAsync("plain.yml", Text("marker-second"));

@@ -35,6 +35,7 @@ public sealed class GitRemoteTests
         var (status, readiness) = await server.ReadinessAsync();
         status.ShouldBe(System.Net.HttpStatusCode.OK, "a dead remote is no reason to turn requests away");
         readiness.ShouldContain("stale for");
+        await Tool.UntilAsync(async () => StaleSeconds(await server.MetricsAsync()) > 0, s_soon, "the metric tells how old it is");
 
         // A start with a mirror needs no remote.
         await server.KillAsync();
@@ -47,6 +48,7 @@ public sealed class GitRemoteTests
         (await server.RunAsync("refresh")).Ok();
         (await GetAsync(server)).ShouldBe("2");
         (await SnapshotAsync(server)).Stale.ShouldBeNull();
+        StaleSeconds(await server.MetricsAsync()).ShouldBe(0);
     }
 
     [Fact]
@@ -172,6 +174,9 @@ public sealed class GitRemoteTests
         (await server.RunAsync("refresh")).Ok();
         (await GetAsync(server)).ShouldBe("1");
     }
+
+    private static double StaleSeconds(string metrics) =>
+        double.Parse(metrics.Split('\n').Single(l => l.StartsWith("lockstep_repository_stale_seconds ", StringComparison.Ordinal)).Split(' ')[1], System.Globalization.CultureInfo.InvariantCulture);
 
     private static async Task<string> GetAsync(PublishedServer server, string service = "shop") =>
         (await SnapshotAsync(server, service)).Values["n"].GetRawText();

@@ -105,6 +105,7 @@ internal static class DevVerb
             foreach (var command in commands) text.WriteLine("  " + command);
             text.WriteLine();
             text.WriteLine($"The sample's files: git clone {started.Repository} — what you push is live within a second.");
+            text.WriteLine($"Or from {started.Address}/git/config.git, with the token as the password: there a push is checked first, and live when it returns.");
             text.WriteLine("Stop with Ctrl-C.");
         });
         session.Output.Text.Flush();

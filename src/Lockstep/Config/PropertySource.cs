@@ -7,4 +7,13 @@ namespace Lockstep.Config;
 internal sealed record PropertySource(string Name, string Path, int Document, ImmutableArray<PropertyEntry> Entries);
 
 /// <summary>One key with its value and the place of the value; lines and columns count from 1.</summary>
-internal readonly record struct PropertyEntry(string Key, ScalarValue Value, int Line, int Column = 1);
+/// <param name="Scalar">The value, as one object for all documents that take it as it is.</param>
+internal readonly record struct PropertyEntry(string Key, ConfigValue.Scalar Scalar, int Line, int Column = 1)
+{
+    public PropertyEntry(string key, ScalarValue value, int line, int column = 1)
+        : this(key, new ConfigValue.Scalar(value), line, column)
+    {
+    }
+
+    public ScalarValue Value => Scalar.Value;
+}

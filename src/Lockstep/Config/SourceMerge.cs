@@ -11,14 +11,14 @@ internal static class SourceMerge
     public static SortedDictionary<string, MergedEntry> Merge(ImmutableArray<PropertySource> sources)
     {
         var merged = new SortedDictionary<string, MergedEntry>(StringComparer.Ordinal);
-        var owners = new Dictionary<string, int>(StringComparer.Ordinal);
+        var owners = new Dictionary<string, int>(sources.Sum(s => s.Entries.Length), StringComparer.Ordinal);
         for (var i = 0; i < sources.Length; i++)
         {
             foreach (var entry in sources[i].Entries)
             {
                 var stem = ListStem(entry.Key);
                 if (!owners.TryAdd(stem, i) && owners[stem] != i) continue;
-                merged.TryAdd(entry.Key, new MergedEntry(entry.Value, new SourceLocation(sources[i].Path, entry.Line)));
+                merged.TryAdd(entry.Key, new MergedEntry(entry.Scalar, new SourceLocation(sources[i].Path, entry.Line)));
             }
         }
         return merged;
@@ -38,4 +38,7 @@ internal static class SourceMerge
 }
 
 /// <summary>The value that won, before placeholders.</summary>
-internal readonly record struct MergedEntry(ScalarValue Value, SourceLocation Location);
+internal readonly record struct MergedEntry(ConfigValue.Scalar Scalar, SourceLocation Location)
+{
+    public ScalarValue Value => Scalar.Value;
+}

@@ -41,9 +41,9 @@ internal static class SourceShaping
 
         PropertyEntry Decrypted(PropertyEntry entry)
         {
-            if (key?.Decrypt(entry.Value.Text) is { } text) return entry with { Value = entry.Value with { Text = text } };
+            if (key?.Decrypt(entry.Value.Text) is { } text) return entry with { Scalar = new ConfigValue.Scalar(entry.Value with { Text = text }) };
             errors.Add(new ConfigError(new SourceLocation(source.Path, entry.Line), entry.Key, reason));
-            return entry with { Key = "invalid." + entry.Key, Value = new ScalarValue(ScalarKind.String, Invalid) };
+            return entry with { Key = "invalid." + entry.Key, Scalar = new ConfigValue.Scalar(new ScalarValue(ScalarKind.String, Invalid)) };
         }
     }
 }

@@ -16,13 +16,21 @@ namespace Lockstep.Gate;
 /// </summary>
 internal sealed class DocumentRenderer(byte[] etagKey)
 {
+    private const int MaxKeptBuffer = 1024 * 1024;
+
     /// <summary>How documents are written; what is compared with them byte for byte is written the same way.</summary>
     public static readonly JsonWriterOptions WriterOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
+
+    // Thousands of documents are rendered one after the other. What was in it is wiped, for it may be secret.
+    [ThreadStatic]
+    private static ArrayBufferWriter<byte>? s_buffer;
 
     /// <summary>See <see cref="RenderDocument"/>. Keys that derive from a withheld secret are left out and listed.</summary>
     public RenderedDocument Render(Resolution resolution, FrozenSet<SecretId> withheld)
     {
-        var buffer = new ArrayBufferWriter<byte>();
+        var buffer = s_buffer ??= new ArrayBufferWriter<byte>(16 * 1024);
+        // Of a rendering that failed.
+        buffer.Clear();
         var secretKeys = new List<string>();
         var withheldKeys = new List<string>();
         var disclosed = new SortedSet<string>(StringComparer.Ordinal);
@@ -35,6 +43,12 @@ internal sealed class DocumentRenderer(byte[] etagKey)
             json.WriteStartObject("values");
             foreach (var (key, value, _) in resolution.Values)
             {
+                if (value is ConfigValue.Scalar plain)
+                {
+                    json.WritePropertyName(key);
+                    plain.Value.WriteTo(json);
+                    continue;
+                }
                 if (withheld.Count > 0 && value.References.Any(r => withheld.Contains(r.Id)))
                 {
                     withheldKeys.Add(key);
@@ -50,8 +64,10 @@ internal sealed class DocumentRenderer(byte[] etagKey)
             WriteList(json, "withheld", withheldKeys);
             json.WriteEndObject();
         }
-        // In an array of its own length: the buffer is up to twice as long, and the document is kept.
-        return new RenderedDocument(buffer.WrittenSpan.ToArray(), ETagOf(buffer.WrittenSpan), [.. disclosed]);
+        var rendered = new RenderedDocument(buffer.WrittenSpan.ToArray(), ETagOf(buffer.WrittenSpan), [.. disclosed]);
+        buffer.Clear();
+        if (buffer.Capacity > MaxKeptBuffer) s_buffer = null;
+        return rendered;
     }
 
     /// <summary>The secret versions that a value is built of, as <c>id@version</c>.</summary>

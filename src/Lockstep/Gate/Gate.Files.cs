@@ -79,6 +79,8 @@ internal sealed partial class Gate
             var report = await Candidates.EvaluateAsync(scratch.Reader, state => state with { Refs = state.Refs.SetItem(name, commit) }, cancellationToken);
             await AuthoriseAsync(call, report, action);
             RefuseUnsound(report);
+            // The check may have taken its time; what was rolled meanwhile writes nothing.
+            Tokens.EnsureCurrent(call.Caller);
             commit = await Repository.CommitHeldAsync(scratch, (branch, parent, commit), files, (call.Caller.Name, message), cancellationToken);
         }
         var now = write.Content is null ? null : await scratch.Reader.FileAsync(commit, write.Path, cancellationToken);

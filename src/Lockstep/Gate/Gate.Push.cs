@@ -39,6 +39,8 @@ internal sealed partial class Gate
     public async Task<PushVerdict> CheckPushAsync(CallContext call, GitReader reader, IReadOnlyList<PushedRef> refs, CancellationToken cancellationToken)
     {
         await RequirePushAsync(call);
+        // What is pushed may have been long on its way.
+        Tokens.EnsureCurrent(call.Caller);
         if (refs.Count > MaxPushedRefs) return Refused($"{refs.Count} branches and tags at once; push at most {MaxPushedRefs}");
         var moved = ImmutableDictionary.CreateBuilder<string, string?>(StringComparer.Ordinal);
         var lines = new List<string>();

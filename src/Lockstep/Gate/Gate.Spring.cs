@@ -77,7 +77,7 @@ internal sealed partial class Gate
         if (TemplateParser.IsPlain(file.Text)) return Encoding.UTF8.GetBytes(file.Text);
         ThrowIfInvalid(from.Query, from.Sources.Set.Errors);
         var entries = FirstOfEach([.. from.Sources.Set.Sources]);
-        entries[FileKey] = new MergedEntry(new ScalarValue(ScalarKind.String, file.Text), new SourceLocation(file.Path, 1));
+        entries[FileKey] = new MergedEntry(new ConfigValue.Scalar(new ScalarValue(ScalarKind.String, file.Text)), new SourceLocation(file.Path, 1));
         var values = Expanded(entries, [FileKey]);
         var secrets = await DisclosedAsync(call, (from.Query, from.Sources.State), values, cancellationToken);
         return Encoding.UTF8.GetBytes(DocumentRenderer.Reveal(values[0].Value, secrets).Text);
@@ -168,7 +168,7 @@ internal sealed partial class Gate
     {
         var entries = new SortedDictionary<string, MergedEntry>(StringComparer.Ordinal);
         foreach (var source in sources)
-            foreach (var entry in source.Entries) entries.TryAdd(entry.Key, new MergedEntry(entry.Value, new SourceLocation(source.Path, entry.Line)));
+            foreach (var entry in source.Entries) entries.TryAdd(entry.Key, new MergedEntry(entry.Scalar, new SourceLocation(source.Path, entry.Line)));
         return entries;
     }
 
@@ -187,7 +187,7 @@ internal sealed partial class Gate
     private static ResolvedEntry Template(PropertySource source, PropertyEntry entry)
     {
         var location = new SourceLocation(source.Path, entry.Line);
-        return new ResolvedEntry(entry.Key, Template(new MergedEntry(entry.Value, location), entry.Key), location);
+        return new ResolvedEntry(entry.Key, Template(new MergedEntry(entry.Scalar, location), entry.Key), location);
     }
 
     private static ConfigValue Template(MergedEntry entry, string key)

@@ -3,6 +3,7 @@ using System.Text;
 using Lockstep.Access;
 using Lockstep.Audit;
 using Lockstep.Client;
+using Lockstep.Settings;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
@@ -138,7 +139,8 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     // What the framework's span does not say of itself, by the conventions for HTTP servers. No path and no query: who asked what is for the record.
     private static void Describe(HttpContext context)
     {
-        if (Activity.Current is not { IsAllDataRequested: true } span) return;
+        // The framework makes one for the log's sake too, and says that it wants everything: asked is whether somebody listens.
+        if (!Telemetry.Source.HasListeners() || Activity.Current is not { IsAllDataRequested: true } span) return;
         var route = (context.GetEndpoint() as RouteEndpoint)?.RoutePattern.RawText;
         span.DisplayName = $"{context.Request.Method} {route}";
         span.SetTag("http.request.method", context.Request.Method).SetTag("http.route", route).SetTag("http.response.status_code", context.Response.StatusCode);

@@ -16,7 +16,8 @@ internal sealed class DependencyIndex
 
     public void Set(Resolution resolution)
     {
-        if (_entries.TryGetValue(resolution.Key, out var old) && old.Files == resolution.Files && old.SecretIds == resolution.SecretIds && old.Pinned == resolution.Pinned)
+        if (_entries.TryGetValue(resolution.Key, out var old) && old.Pinned == resolution.Pinned
+            && ReferenceEquals(old.Files, resolution.Files) && old.SecretIds.AsSpan().SequenceEqual(resolution.SecretIds.AsSpan()))
         {
             _entries[resolution.Key] = resolution;
             return;

@@ -58,7 +58,7 @@ internal sealed class DocumentHistory(Database database, ReleaseEvaluator evalua
             SELECT {Columns}, d.etag, d.keys, d.reason FROM document_changes d JOIN journal j ON j.release = d.release
             WHERE d.service = @service AND d.environment = @environment AND d.label = @label AND d.release < @before AND d.keys IS NOT NULL
             ORDER BY d.release DESC LIMIT @limit
-            """, r => Read(r) with { Changes = ReleaseChanges.Of(ReadChange(r, key, 6)) },
+            """, r => Read(r) with { Changes = ReleaseChanges.Of(ReadChange(r, key, 6).Change) },
             ("branch", GitNames.BranchRef(branch)), ("service", key.Service), ("environment", key.Environment), ("label", key.Label ?? ""),
             ("before", before), ("limit", (long)limit)), cancellationToken);
 
@@ -78,6 +78,7 @@ internal sealed class DocumentHistory(Database database, ReleaseEvaluator evalua
     private static ReleaseChanges ChangesOf(SqlSession session, long release, Func<DocumentKey, bool> sees, int named)
     {
         var changes = new ReleaseChanges(named);
+        (DocumentChange Change, string Keys)? last = null;
         session.Query(
             """
             SELECT service, environment, label, etag, keys, reason FROM document_changes
@@ -86,8 +87,10 @@ internal sealed class DocumentHistory(Database database, ReleaseEvaluator evalua
             r =>
             {
                 var key = new DocumentKey(r.GetString(0), r.GetString(1), r.GetString(2) is { Length: > 0 } label ? label : null);
-                if (sees(key)) changes.Add(ReadChange(r, key, 3));
-                return false;
+                if (!sees(key)) return false;
+                last = ReadChange(r, key, 3, last);
+                changes.Add(last.Value.Change);
+                return true;
             },
             ("release", release));
         return changes;
@@ -120,9 +123,13 @@ internal sealed class DocumentHistory(Database database, ReleaseEvaluator evalua
         r.GetInt64(0), DateTimeOffset.FromUnixTimeMilliseconds(r.GetInt64(1)), r.GetString(2), r.GetString(3),
         r.IsDBNull(4) ? "" : r.GetString(4), r.IsDBNull(5) ? null : r.GetString(5), new ReleaseChanges(0));
 
-    // From the columns etag, keys, reason.
-    private static DocumentChange ReadChange(DbDataReader r, DocumentKey key, int at) =>
-        new(key, r.IsDBNull(at) ? null : r.GetString(at), KeysOf(r.GetString(at + 1))) { Reason = r.IsDBNull(at + 2) ? null : r.GetString(at + 2) };
+    // From the columns etag, keys, reason. Neighbours often have the same keys, of a file that they share: these are read once.
+    private static (DocumentChange Change, string Keys) ReadChange(DbDataReader r, DocumentKey key, int at, (DocumentChange Change, string Keys)? last = null)
+    {
+        var text = r.GetString(at + 1);
+        var keys = last is { } before && before.Keys == text ? before.Change.Keys : KeysOf(text);
+        return (new DocumentChange(key, r.IsDBNull(at) ? null : r.GetString(at), keys) { Reason = r.IsDBNull(at + 2) ? null : r.GetString(at + 2) }, text);
+    }
 
     private static ImmutableArray<string> KeysOf(string json) => [.. JsonSerializer.Deserialize(json, ReleaseJson.Default.StringArray)!];
 

@@ -73,7 +73,8 @@ internal sealed class RefreshSchedule(TimeSpan interval, TimeProvider time)
             }
             if (left <= TimeSpan.Zero) return;
             using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-            await Task.WhenAny(Task.Delay(left, time, over.Token), changed);
+            // Timers count in whole milliseconds, and one that fires too early would have this turn in circles.
+            await Task.WhenAny(Task.Delay(TimeSpan.FromMilliseconds(Math.Ceiling(left.TotalMilliseconds)), time, over.Token), changed);
             await over.CancelAsync();
             cancellationToken.ThrowIfCancellationRequested();
         }

@@ -160,7 +160,10 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
     {
         var old = live.Documents[key];
         var before = live.Release.Shape.Hash == to.Shape.Hash ? old.Resolution : null;
-        var next = Next(old, await ResolveAsync(key, to, to, cancellationToken, before), live.Release, to);
+        var resolution = await ResolveAsync(key, to, to, cancellationToken, before);
+        // Which files a document looks for hardly ever changes: one list of their names is kept, not one for each release under way.
+        if (resolution.Files.IsSameAs(old.Resolution.Files)) resolution = resolution with { Files = old.Resolution.Files };
+        var next = Next(old, resolution, live.Release, to);
         return (old, next, ChangeOf(key, old, next));
     }
 

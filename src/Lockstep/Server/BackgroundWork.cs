@@ -55,7 +55,9 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
         _stop.Dispose();
     }
 
-    private Func<CancellationToken, Task> Every(TimeSpan interval) => stop => Task.Delay(interval, _gate.Time, stop);
+    // A tenth of jitter, so that many servers do not work in step.
+    private Func<CancellationToken, Task> Every(TimeSpan interval) =>
+        stop => Task.Delay(interval * (0.95 + Random.Shared.NextDouble() / 10), _gate.Time, stop);
 
     private async Task RepeatAsync(string name, Func<CancellationToken, Task> due, Func<CancellationToken, Task> work)
     {

@@ -80,7 +80,8 @@ internal sealed class LockstepServer : IAsyncDisposable
         var newest = await releases.NewestAsync(cancellationToken);
         await ReleaseMark.CheckAsync(_options, data.Database, newest, _loggers.CreateLogger<ReleaseMark>(), cancellationToken);
         Repository = Own(await GitRepository.OpenAsync(
-            _options.Config, _options.Data, (_loggers.CreateLogger<GitRepository>(), _time, _limits), cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch))));
+            _options.Config, _options.Data, (_loggers.CreateLogger<GitRepository>(), _time, _limits), cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch)),
+            masterWillDo: _options.Compat.Spring && _options.Spring is { TryMaster: true, DefaultLabel: null }));
         var renderer = new DocumentRenderer(data.ETagKey);
         var cipher = _options.Spring.EncryptKeyFile is { } keyFile ? CipherKey.Read(keyFile, data.MasterKey.Derive("cipher-identity")) : null;
         var sources = Own(new SourceLoader(Repository.Reader, cipher));

@@ -179,6 +179,8 @@ internal sealed class PublishedServer : IAsyncDisposable
     /// <summary>SIGTERM; does not wait for the end.</summary>
     public void Terminate() => Tool.Terminate(_process!);
 
+    public Task<string> MetricsAsync() => Client.GetStringAsync(new Uri(Management, "/metrics"));
+
     /// <summary>SIGTERM, then the exit status.</summary>
     public async Task<int> StopAsync()
     {

@@ -170,4 +170,32 @@ public sealed class VerbTests
         (await lockstep.RunAsync("config", "diff", "3", "-s", "s", "-e", "e")).ShouldBe(new(0, "+ a\n- r\n~ k: 1 -> two\n", ""));
         server.Requests.Last().Target.ShouldBe("/v1/config/s/e/diff?from=3");
     }
+
+    [Fact]
+    public async Task A_release_is_shown_with_what_it_changed_for_whom()
+    {
+        const string Head = "\"release\":4,\"at\":\"2026-01-01T00:00:00Z\",\"by\":\"ann\",\"kind\":\"git\",\"message\":\"why\",\"commit\":null,\"keys\":[\"a\",\"b\"]";
+        const string Two = """{"service":"s","environment":"e","label":"main","keys":["a","b"],"valid":true},{"service":"t","environment":"e","label":"main","keys":[],"valid":false,"reason":"t.yml:3: bad\u001b[2J"}""";
+        await using var server = await FakeServer.StartAsync(context => FakeServer.Json(context, context.Request.Path == "/v1/releases/4"
+            ? $$"""{{{Head}},"documentCount":9,"documents":[{{Two}}]}"""
+            : $$"""{"items":[{{{Head}},"documents":[{"service":"s","environment":"e","label":"main","keys":["a","b","c","d","e","f","g"],"valid":true}]},{{{Head}},"documents":[{{Two[(Two.IndexOf("},{", StringComparison.Ordinal) + 2)..]}}]}],"next":null}"""));
+        using var lockstep = LockstepProcess.For(server);
+        (await lockstep.RunAsync("release", "show", "4")).ShouldBe(new(0, """
+            release  4
+            at       2026-01-01 00:00:00Z
+            by       ann
+            kind     git
+            commit   -
+            message  why
+            changes  s/e@main: a, b
+            changes  t/e@main: invalid: t.yml:3: bad?[2J
+                     and 7 more documents
+
+            """, ""));
+        var history = (await lockstep.RunAsync("config", "history", "-s", "s", "-e", "e", "--label", "feature(_)x")).Output.TrimEnd().Split('\n');
+        history[0].ShouldEndWith("  MESSAGE  CHANGES");
+        history[1].ShouldEndWith("  why      a, b, c, d, e and 2 more");
+        history[2].ShouldEndWith("  why      invalid: t.yml:3: bad?[2J");
+        server.Requests.Last().Target.ShouldStartWith("/v1/config/s/e/history?label=feature");
+    }
 }

@@ -47,6 +47,14 @@ public sealed class L1_One_gate
         ("GET", "/v1/can?permission=admin", "/v1/can", null, null),
         ("GET", "/v1/audit", "/v1/audit", null, "audit:read"),
         ("GET", "/v1/audit/verify", "/v1/audit/verify", null, "audit:read"),
+        ("GET", "/spring/other/dev", "/spring/{**path}", null, "config:read"),
+        ("GET", "/spring/other-dev.yml", "/spring/{**path}", null, "config:read"),
+        ("GET", "/spring/other/dev/main/other.yml", "/spring/{**path}", null, "config:read"),
+        ("GET", "/spring/encrypt/status", "/spring/{**path}", null, null),
+        ("GET", "/spring/key", "/spring/{**path}", null, null),
+        ("POST", "/spring/encrypt", "/spring/{**path}", new { }, "config:write"),
+        ("POST", "/spring/decrypt/other/dev", "/spring/{**path}", new { }, "config:write"),
+        ("POST", "/spring/monitor", "/spring/{**path}", new { path = "other.yml" }, "config:write"),
     ];
 
     private static readonly (string Method, string Path, object? Body)[] s_missing =
@@ -79,11 +87,14 @@ public sealed class L1_One_gate
         foreach (var (method, path, _, body, _) in s_calls)
         {
             var answer = await server.Nobody.SendAsync(method, path, body);
-            answer.ShouldBe(401, "unauthenticated");
-            answer.Header("WWW-Authenticate").ShouldBe("Bearer");
-            (await server.Nobody.SendAsync(method, path, body, ("Authorization", server.Admin.Token!))).ShouldBe(401);
+            // Another system's clients are answered in its own form.
+            if (path.StartsWith("/spring/", StringComparison.Ordinal)) answer.Json.GetProperty("error").GetString().ShouldBe("Unauthorized");
+            else answer.ShouldBe(401, "unauthenticated");
+            answer.Status.ShouldBe(401);
+            answer.Header("WWW-Authenticate").ShouldBe(path.StartsWith("/spring/", StringComparison.Ordinal) ? "Basic realm=\"lockstep\"" : "Bearer");
+            (await server.Nobody.SendAsync(method, path, body, ("Authorization", server.Admin.Token!))).Status.ShouldBe(401);
             var wrong = server.Admin.Token![..^1] + (server.Admin.Token[^1] == 'a' ? 'b' : 'a');
-            (await server.Nobody.SendAsync(method, path, body, ("Authorization", "Bearer " + wrong))).ShouldBe(401);
+            (await server.Nobody.SendAsync(method, path, body, ("Authorization", "Bearer " + wrong))).Status.ShouldBe(401);
         }
     }
 

@@ -37,6 +37,14 @@ public sealed class L2_No_secret_leaves_unrecorded
             answer.Header("Retry-After").ShouldNotBeNull();
             answer.Text.ShouldNotContain("the-value");
         }
+        foreach (var path in new[] { "/spring/shop/dev", "/spring/shop-dev.yml", "/spring/shop-dev.json?resolvePlaceholders=false" })
+        {
+            var answer = await reader.GetAsync(path);
+            answer.Status.ShouldBe(503, path);
+            answer.Header("Retry-After").ShouldNotBeNull();
+            answer.Text.ShouldNotContain("the-value");
+        }
+        (await reader.GetAsync("/spring/plain/dev")).Status.ShouldBe(200);
         (await reader.ConfigAsync("shop/dev", "", etag)).ShouldBe(304);
         (await viewer.ConfigAsync("shop/dev")).Ok().Withheld.ShouldBe(["password"]);
         (await reader.ConfigAsync("plain/dev")).Ok();

@@ -51,9 +51,16 @@ public sealed class RefreshScheduleTests
         }
         waits.Max().ShouldBeGreaterThan(TimeSpan.FromMinutes(1));
         waits.Distinct().Count().ShouldBeGreaterThan(5);
-        schedule.Begin();
-        schedule.End(succeeded: true);
-        (await DueAfterAsync(schedule)).ShouldBeInRange(s_interval * 0.94, s_interval * 1.06);
+        for (var n = 0; n < 10; n++)
+        {
+            schedule.Begin();
+            schedule.End(succeeded: true);
+            (await DueAfterAsync(schedule)).ShouldBeInRange(s_interval * 0.94, s_interval * 1.06);
+            // Backoff begins anew.
+            schedule.Begin();
+            schedule.End(succeeded: false);
+            (await DueAfterAsync(schedule)).ShouldBeLessThan(RefreshSchedule.Ceiling(s_interval, 1) + TimeSpan.FromSeconds(1));
+        }
     }
 
     [Fact]

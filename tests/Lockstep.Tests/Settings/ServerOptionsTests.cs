@@ -57,6 +57,7 @@ public sealed class ServerOptionsTests : IDisposable
               refresh: 500ms0
               searchPaths: ["{application}", 'shared/*']
               credentials: { username: me, passwordFile: secrets/git }
+              webhookSecretFile: secrets/hook
               maxStale: 2h
             known:
               - { service: payments, environment: production }
@@ -82,9 +83,10 @@ public sealed class ServerOptionsTests : IDisposable
         (options.Config.Branch, options.Config.Refresh, options.Config.MaxStale).ShouldBe(("release/1", TimeSpan.FromSeconds(1.5), TimeSpan.FromHours(2)));
         options.Config.SearchPaths.ShouldBe(["{application}", "shared/*"]);
         options.Config.Credentials.ShouldBe(new GitCredentials { Username = "me", PasswordFile = _folder.File("secrets/git") });
+        options.Config.WebhookSecretFile.ShouldBe(_folder.File("secrets/hook"));
         options.Known.ShouldBe([new("payments", "production"), new("orders", "dev,local")]);
         var role = options.Roles.ShouldHaveSingleItem();
-        (role.Name, role.Line, role.Permissions.Count, role.Paths!.Count).ShouldBe(("payments", 21, 2, 0));
+        (role.Name, role.Line, role.Permissions.Count, role.Paths!.Count).ShouldBe(("payments", 22, 2, 0));
         options.ToString().ShouldNotContain("hunter2");
         options.ToString().ShouldContain("database: postgres://***@db:5432/lockstep?***");
     }
@@ -249,6 +251,33 @@ public sealed class ServerOptionsTests : IDisposable
             var errors = new SettingsErrors();
             SettingsYaml.Read("f", text.ToString(), errors).ShouldNotBeNull();
         }
+    }
+
+    [Fact]
+    public void Springs_settings_are_read_nested_or_flat_and_printed_without_values()
+    {
+        var options = Load("spring: { overrides: { a: { b: 1, list: [x, y] }, c.d: 'pre $\\{k}' }, encryptKeyFile: key, acceptEmpty: false, defaultLabel: v1, tryMaster: false, continueOnMissingLabel: true }\ncompat: { spring: false }").Options;
+        options.Spring.Overrides.ShouldBe([new("a.b", "1"), new("a.list[0]", "x"), new("a.list[1]", "y"), new("c.d", "pre ${k}")]);
+        options.Spring.EncryptKeyFile.ShouldBe(_folder.File("key"));
+        (options.Spring.AcceptEmpty, options.Spring.DefaultLabel, options.Spring.TryMaster, options.Spring.ContinueOnMissingLabel).ShouldBe((false, "v1", false, true));
+        (options.Compat.Spring, options.Compat.Git).ShouldBe((false, true));
+        options.ToString().ShouldContain("  overrides: [a.b, a.list[0], a.list[1], c.d]");
+        options.ToString().ShouldNotContain("pre ");
+        Told(Refused("spring: { acceptEmpty: maybe }")).ShouldContain("true or false");
+        Told(Refused("spring: { overrides: { a: { b: 1 }, a.b: 2 } }")).ShouldContain("two spellings");
+        Told(Refused("spring: { key: x }")).ShouldContain("spring.key");
+    }
+
+    [Fact]
+    public void Overrides_and_the_key_of_cipher_values_shape_documents_and_older_shapes_have_neither()
+    {
+        var shape = DocumentShape.Of(new ConfigOptions(), [new("a", "1"), new("b", "2")], "id");
+        shape.Settings.ShouldBe("""{"format":1,"branch":"main","searchPaths":[],"overrides":{"a":"1","b":"2"},"cipher":"id"}""");
+        DocumentShape.Parse(shape.Settings).Overrides.ShouldBe([new("a", "1"), new("b", "2")]);
+        DocumentShape.Parse(shape.Settings).Cipher.ShouldBe("id");
+        var old = DocumentShape.Parse("""{"format":1,"branch":"main","searchPaths":[]}""");
+        (old.Overrides.Length, old.Cipher).ShouldBe((0, null));
+        DocumentShape.Of(new ConfigOptions()).Hash.ShouldBe(old.Hash);
     }
 
     [Fact]

@@ -4,7 +4,7 @@ using System.Text;
 namespace Lockstep.Tests.Support;
 
 /// <summary>A clone of a server's repository by a real git client, with the token as the password. Removed at the end.</summary>
-internal sealed class GitClone : IDisposable
+internal sealed partial class GitClone : IDisposable
 {
     private readonly DirectoryInfo _root = Directory.CreateTempSubdirectory("lockstep-clone-");
 
@@ -17,31 +17,13 @@ internal sealed class GitClone : IDisposable
     public string Head => Run("rev-parse", "HEAD");
 
     /// <summary>What a client needs to know; nothing is fetched yet.</summary>
-    public static GitClone Of(TestServer server, TestCaller caller) => Of(server.Server.Address, caller.Token!);
-
     public static GitClone Of(string address, string token) => new($"{address.Replace("://", $"://any:{token}@", StringComparison.Ordinal)}/git/config.git");
 
-    /// <summary>A clone. Of an empty repository it is empty too.</summary>
-    public static GitClone Clone(TestServer server, TestCaller caller)
-    {
-        var clone = Of(server, caller);
-        clone.Clone();
-        return clone;
-    }
-
+    /// <summary>Of an empty repository it is empty too.</summary>
     public GitClone Clone()
     {
         var (exit, output) = Execute(_root.FullName, [], "clone", "--quiet", Url, Path);
         return exit == 0 ? this : throw new InvalidOperationException(output);
-    }
-
-    /// <summary>Makes a repository that was not cloned, for those who may push and not clone.</summary>
-    public GitClone Init()
-    {
-        Directory.CreateDirectory(Path);
-        Run("init", "--quiet", "--initial-branch=main");
-        Run("remote", "add", "origin", Url);
-        return this;
     }
 
     public void Write(string path, string text)

@@ -20,6 +20,8 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
     public const string UploadPack = "/git/config.git/git-upload-pack";
     public const string ReceivePack = "/git/config.git/git-receive-pack";
 
+    private const int RefListBytes = 8 * 1024 * 1024;
+
     private readonly PushHooks _hooks = new(gate.Options.Data);
 
     /// <summary>Answers which refs there are, to a client that is about to fetch or push.</summary>
@@ -29,6 +31,8 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
         if (service is not ("git-upload-pack" or "git-receive-pack"))
             throw new LockstepException(ErrorCode.BadRequest, "only Git's smart HTTP protocol is spoken here; use a current git");
         await RequireAsync(call, service);
+        // Here already: what is wrong is shown to the one who pushes only before the push itself begins.
+        if (service == "git-receive-pack") await _hooks.EnsureAsync(gate.Time, context.RequestAborted);
         using var slot = await gate.Repository.ServeAsync(context.RequestAborted);
         var command = Command(service, ["--http-backend-info-refs"], service == "git-upload-pack" ? ProtocolOf(context.Request) : null);
         Prepare(context.Response, $"application/x-{service}-advertisement");
@@ -50,7 +54,6 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
             throw new LockstepException(ErrorCode.BadRequest, $"the body must be of the type application/x-{service}-request");
         await RequireAsync(call, service);
         using var slot = await gate.Repository.ServeAsync(context.RequestAborted);
-        // Git counts what a push brings itself, and tells the client; a little is for what stands before it.
         var limits = gate.Repository.Limits;
         context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = null;
         var body = BodyOf(context.Request);
@@ -79,7 +82,8 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
             ],
             Environment = new Dictionary<string, string>(StringComparer.Ordinal) { [GitHook.SocketVariable] = session.Path },
         };
-        await RunAsync(context, command, body);
+        // Git counts what a push brings itself, and tells the client. Here is counted what it keeps in memory before: the list of refs.
+        await RunAsync(context, command, new LimitedStream(body, limits.PushBytes + RefListBytes));
     }
 
     // The refs that keep commits of releases are nobody's business. The directory is the operator's own, whoever it belongs to on the disk.

@@ -1,5 +1,6 @@
 using System.Buffers;
 using System.Diagnostics;
+using Lockstep.Client;
 using Lockstep.Config.Git;
 
 namespace Lockstep.Compat.Git;
@@ -67,15 +68,14 @@ internal sealed class GitRun(Process process, TimeSpan limit, TimeProvider time)
         try
         {
             await CopyAsync(input, sink, cancellationToken);
-            sink.Close();
         }
-        catch (IOException)
+        catch (Exception e) when (e is IOException or OperationCanceledException or InvalidDataException or LockstepException)
         {
-            // Either git has ended and says why, or the client is gone: then its input is cut short, and git sees that.
-            Close(sink);
+            // Git has ended and says why; or the client is gone, or what it sends can't be unpacked or is too much: then git finds its input cut short.
         }
-        catch (OperationCanceledException)
+        finally
         {
+            // Git waits for as long as there may be more.
             Close(sink);
         }
     }

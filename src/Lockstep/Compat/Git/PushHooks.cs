@@ -14,6 +14,9 @@ internal sealed class PushHooks(string dataDirectory)
     private static readonly string[] s_names = ["pre-receive", "post-receive"];
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(30);
 
+    // errno, the same on Linux and macOS.
+    private const int TextFileBusy = 26;
+
     // Of sun_path, less the longest name of a socket.
     private const int MaxPath = 100 - 40;
 
@@ -80,7 +83,7 @@ internal sealed class PushHooks(string dataDirectory)
         {
             var start = new ProcessStartInfo(System.IO.Path.Combine(Path, name)) { UseShellExecute = false, RedirectStandardInput = true, RedirectStandardError = true };
             start.Environment.Remove(GitHook.SocketVariable);
-            using var process = Process.Start(start)!;
+            using var process = await StartAsync(start, time, cancellationToken);
             process.StandardInput.Close();
             using var timeout = new CancellationTokenSource(s_patience, time);
             using var both = CancellationTokenSource.CreateLinkedTokenSource(timeout.Token, cancellationToken);
@@ -97,6 +100,22 @@ internal sealed class PushHooks(string dataDirectory)
             if (process.ExitCode == GitHook.NoSocket) continue;
             var said = await process.StandardError.ReadToEndAsync(cancellationToken);
             throw new IOException($"{name} ended with status {process.ExitCode} {said.AsSpan(0, Math.Min(said.Length, 200))}");
+        }
+    }
+
+    private static async Task<Process> StartAsync(ProcessStartInfo start, TimeProvider time, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            try
+            {
+                return Process.Start(start)!;
+            }
+            catch (Win32Exception e) when (e.NativeErrorCode == TextFileBusy && attempt < 200)
+            {
+                // Whatever this process started while the file was written holds it open for an instant.
+                await Task.Delay(TimeSpan.FromMilliseconds(20), time, cancellationToken);
+            }
         }
     }
 

@@ -18,7 +18,14 @@ internal sealed class CipherAnswers(Gate.Gate gate)
     public static Task KeyAsync(HttpContext context) => NoKeyAsync(context);
 
     public Task EncryptAsync(HttpContext context, CallContext call, DocumentKey? key) =>
-        AnswerAsync(context, async () => await gate.EncryptAsync(call, key, CipherKey.WithoutPrefixes(Stripped(context, await Bodies.TextAsync(context)))));
+        AnswerAsync(context, async () =>
+        {
+            var data = Stripped(context, await Bodies.TextAsync(context));
+            var text = CipherKey.WithoutPrefixes(data);
+            // What names a key goes with the value, as the one who asked wrote it.
+            var prefixes = data[..^text.Length].Replace(CipherKey.Prefix, "", StringComparison.Ordinal).Replace("{plain}", "", StringComparison.Ordinal);
+            return prefixes + await gate.EncryptAsync(call, key, text);
+        });
 
     public Task DecryptAsync(HttpContext context, CallContext call, DocumentKey? key) =>
         AnswerAsync(context, async () => await gate.DecryptAsync(call, key, Stripped(context, await Bodies.TextAsync(context)).TrimEnd('='), context.RequestAborted));

@@ -38,7 +38,7 @@ internal sealed class FileAnswers(Gate.Gate gate)
         {
             return Encoding.GetEncoding(name);
         }
-        catch (ArgumentException)
+        catch (Exception e) when (e is ArgumentException or NotSupportedException)
         {
             throw new LockstepException(ErrorCode.BadRequest, "the charset of Accept-Charset is not known; use UTF-8, UTF-16, ISO-8859-1 or US-ASCII");
         }

@@ -47,6 +47,7 @@ internal abstract class FlatNode
 /// </summary>
 internal static class FlatTree
 {
+    private const int MaxLength = 1024;
     private const int MaxDepth = 100;
     private const int MaxIndex = 100_000;
     private const int MaxGaps = 100_000;
@@ -120,10 +121,11 @@ internal static class FlatTree
     {
         if (key.Contains("..", StringComparison.Ordinal) || key.Contains(".[", StringComparison.Ordinal))
             throw new LockstepException(ErrorCode.BadRequest, $"Invalid key: {key}");
+        // Nothing that reads such a form wants keys so long, and taking one apart may look at all of it for each bracket.
+        if (key.Length > MaxLength) return [new Step(key, 0, 0)];
         var steps = new List<Step>();
         for (var position = 0; position <= key.Length;)
         {
-            // Nothing that reads such a form wants it nested so deep.
             if (steps.Count >= MaxDepth) return [new Step(key, 0, 0)];
             var start = position;
             while (position < key.Length && key[position] != '.' && (position == start || Index(key, position) is null))

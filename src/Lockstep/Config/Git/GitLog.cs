@@ -10,6 +10,9 @@ internal static partial class GitLog
     [LoggerMessage(Level = LogLevel.Warning, Message = "the repository {Repository} has no branches yet; it is served as empty until {Branch} is pushed")]
     public static partial void RepositoryEmpty(this ILogger logger, string repository, string branch);
 
+    [LoggerMessage(Level = LogLevel.Warning, Message = "the repository {Repository} has no branch main; /spring serves master in its place (spring.tryMaster). Set config.branch: master for everything else")]
+    public static partial void OnlyMaster(this ILogger logger, string repository);
+
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} file(s) of commit {Commit} are left out because their names are not UTF-8")]
     public static partial void NamesSkipped(this ILogger logger, int count, string commit);
 

@@ -26,7 +26,7 @@ internal sealed class GitMirror(GitProcess git, GitRemote remote, ILogger logger
 
         await GitStore.CheckAsync(git, cancellationToken);
         GitStore.RemoveLeftovers(git, GitStore.LeftoverAge);
-        GitScratch.RemoveLeftovers(git.Directory);
+        GitScratch.RemoveLeftovers(git);
         WriteTrust(git.Directory);
         var same = File.Exists(Origin) && await File.ReadAllTextAsync(Origin, cancellationToken) == remote.Url;
         try

@@ -55,11 +55,11 @@ internal sealed class GitRepository : IAsyncDisposable
     /// <summary>
     /// Opens the embedded repository (<c>config.url</c> null; made when missing) or the mirror of the remote. Throws, with the way out, when there is
     /// nothing to serve: a remote that cannot be fetched the first time, branches without the tracked one (unless <paramref name="branchMayBeGone"/>, because
-    /// what it stood at is known), a damaged repository.
+    /// what it stood at is known, or there is a master in place of a main and <paramref name="masterWillDo"/>), a damaged repository.
     /// </summary>
     public static async Task<GitRepository> OpenAsync(
         ConfigOptions options, string dataDirectory, (ILogger Logger, TimeProvider Time, GitLimits Limits) parts, CancellationToken cancellationToken,
-        bool branchMayBeGone = false)
+        bool branchMayBeGone = false, bool masterWillDo = false)
     {
         if (!GitNames.IsBranchName(options.Branch))
             throw new LockstepException(ErrorCode.BadRequest, $"config.branch: '{GitNames.Shown(options.Branch)}' cannot be the name of a branch");
@@ -81,7 +81,7 @@ internal sealed class GitRepository : IAsyncDisposable
         var repository = new GitRepository(git, mirror, options.Branch, parts.Logger) { OpenFailure = failure };
         try
         {
-            if (!branchMayBeGone) await repository.CheckBranchAsync(remote?.Url ?? git.Directory, cancellationToken);
+            if (!branchMayBeGone) await repository.CheckBranchAsync(remote?.Url ?? git.Directory, masterWillDo, cancellationToken);
             return repository;
         }
         catch
@@ -271,10 +271,10 @@ internal sealed class GitRepository : IAsyncDisposable
 
         await GitStore.CheckAsync(git, cancellationToken);
         GitStore.RemoveLeftovers(git, GitStore.LeftoverAge);
-        GitScratch.RemoveLeftovers(git.Directory);
+        GitScratch.RemoveLeftovers(git);
     }
 
-    private async Task CheckBranchAsync(string name, CancellationToken cancellationToken)
+    private async Task CheckBranchAsync(string name, bool masterWillDo, CancellationToken cancellationToken)
     {
         var refs = await RefsAsync(cancellationToken);
         if (refs.ContainsKey(GitNames.BranchRef(_branch)))
@@ -284,6 +284,12 @@ internal sealed class GitRepository : IAsyncDisposable
         if (branches.Length == 0)
         {
             _logger.RepositoryEmpty(name, _branch);
+            return;
+        }
+
+        if (masterWillDo && _branch == "main" && branches.Contains("master", StringComparer.Ordinal))
+        {
+            _logger.OnlyMaster(name);
             return;
         }
 

@@ -35,10 +35,13 @@ internal sealed class GitScratch : IAsyncDisposable
         Remove(new DirectoryInfo(_directory));
     }
 
-    /// <summary>Removes what a process that was killed left behind.</summary>
-    public static void RemoveLeftovers(string gitDirectory)
+    /// <summary>Removes what a process that was killed left behind: our own directories, and those in which git received pushes.</summary>
+    public static void RemoveLeftovers(GitProcess git)
     {
-        foreach (var directory in new DirectoryInfo(gitDirectory).EnumerateDirectories(Prefix + "*").ToList())
+        foreach (var directory in new DirectoryInfo(git.Directory).EnumerateDirectories(Prefix + "*").ToList())
+            Remove(directory);
+        var before = (git.Time.GetUtcNow() - GitStore.LeftoverAge).UtcDateTime;
+        foreach (var directory in new DirectoryInfo(Path.Combine(git.Directory, "objects")).EnumerateDirectories("tmp_objdir-*").Where(d => d.LastWriteTimeUtc <= before).ToList())
             Remove(directory);
     }
 

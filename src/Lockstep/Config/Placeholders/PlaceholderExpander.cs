@@ -29,15 +29,20 @@ internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> 
         foreach (var key in keys)
         {
             if (_stopped || _errors.Count >= MaxMessages) break;
-            if (Evaluate(key) is not { } value) continue;
+            var entry = entries[key];
+            // Nearly every value stands for itself: nothing is kept about how it was found.
+            if ((IsPlain(entry) ? entry.Scalar : Evaluate(key)) is not { } value) continue;
             characters += Length(value);
-            if (characters > ConfigLimits.CharactersPerDocument) Stop(_slots[key]);
-            values.Add(new ResolvedEntry(key, value, entries[key].Location));
+            if (characters > ConfigLimits.CharactersPerDocument) Stop(new Slot(key, entry));
+            values.Add(new ResolvedEntry(key, value, entry.Location));
         }
         return _errors.Count > 0
             ? new ResolvedConfig([], [.. _errors], [.. _warnings])
-            : new ResolvedConfig(values.ToImmutable(), [], [.. _warnings]);
+            : new ResolvedConfig(values.DrainToImmutable(), [], [.. _warnings]);
     }
+
+    private static bool IsPlain(MergedEntry entry) =>
+        entry.Value.Text.Length <= ConfigLimits.CharactersPerValue && (entry.Value.Kind != ScalarKind.String || TemplateParser.IsPlain(entry.Value.Text));
 
     /// <summary>The value of a key of the document; null when it has none, the reason being in the errors.</summary>
     private ConfigValue? Evaluate(string key)
@@ -64,7 +69,7 @@ internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> 
         var (kind, text) = slot.Entry.Value;
         if (kind != ScalarKind.String || TemplateParser.IsPlain(text))
         {
-            slot.Value = text.Length <= ConfigLimits.CharactersPerValue ? new ConfigValue.Scalar(slot.Entry.Value) : TooLong(slot);
+            slot.Value = text.Length <= ConfigLimits.CharactersPerValue ? slot.Entry.Scalar : TooLong(slot);
             slot.Done = true;
             return;
         }

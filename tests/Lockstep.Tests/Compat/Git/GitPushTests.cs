@@ -218,6 +218,37 @@ public sealed class GitPushTests
         (await server.Admin.ConfigAsync("a/dev", "?label=feature/x")).Ok().Json.GetProperty("stale").ValueKind.ShouldBe(System.Text.Json.JsonValueKind.Object);
     }
 
+    [Fact]
+    public async Task A_token_that_is_rolled_while_its_push_is_on_the_way_pushes_nothing()
+    {
+        await using var server = await TestServer.StartEmbeddedAsync();
+        var writer = await server.AsAsync("writer");
+        using var clone = GitClone.Clone(server, writer);
+        clone.Deploy(("a.yml", "x: 1\n"));
+        clone.Commit(("a.yml", "x: 2\n"));
+        // While somebody else moves refs the push waits with its check.
+        Task<(int Exit, string Output)> push;
+        using (await server.Server.Repository.LockAsync(default))
+        {
+            push = Task.Run(() => clone.Push());
+            var hooks = Path.Combine(server.Options.Data, "git-hooks");
+            var deadline = TimeProvider.System.GetUtcNow() + TimeSpan.FromSeconds(30);
+            while (Directory.GetFiles(hooks, "push-*").Length == 0 && TimeProvider.System.GetUtcNow() < deadline) await Task.Yield();
+            (await server.Admin.PostAsync($"/v1/tokens/{writer.Name}/roll")).Ok();
+        }
+        var (exit, said) = await push;
+        exit.ShouldNotBe(0);
+        said.ShouldContain("error: the token");
+        (await server.Admin.ConfigAsync("a/dev")).Ok().Value("x").ShouldBe("1");
+    }
+
+    [Fact]
+    public async Task With_compat_git_off_there_is_nothing()
+    {
+        await using var server = await TestServer.StartEmbeddedAsync(o => o with { Compat = o.Compat with { Git = false } });
+        (await server.Admin.GetAsync("/git/config.git/info/refs?service=git-upload-pack")).ShouldBe(404, "not-found");
+    }
+
     private static Task<TestServer> StartWithRolesAsync() => TestServer.StartEmbeddedAsync(o => o with
     {
         Roles =
