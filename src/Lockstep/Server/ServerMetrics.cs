@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using System.Diagnostics.Metrics;
 using Lockstep.Releases;
 using Lockstep.Settings;
@@ -8,8 +9,8 @@ namespace Lockstep.Server;
 /// <summary>What is read off the server's state when metrics are collected.</summary>
 internal sealed class ServerMetrics(Database database, ReleaseLane lane, TimeProvider time) : IDisposable
 {
-    // Instruments live as long as the process; they read whichever server runs now.
-    private static volatile ServerMetrics? s_current;
+    // Instruments live as long as the process; of the servers that run in it they read the one that started last.
+    private static ImmutableList<ServerMetrics> s_running = [];
 
     static ServerMetrics()
     {
@@ -18,7 +19,7 @@ internal sealed class ServerMetrics(Database database, ReleaseLane lane, TimePro
         Gauge(meter, "lockstep.documents.known", "Documents that are kept up to date", m => m.Live.Documents.Count);
         Gauge(meter, "lockstep.documents.invalid", "Known documents that do not resolve at the newest release", m => m.Live.Documents.Values.Count(d => !d.Resolution.IsValid));
         Gauge(meter, "lockstep.repository.stale", "How long the repository has not answered", m => (m.Live.Stale is { } s ? m.Time.GetUtcNow() - s.Since : TimeSpan.Zero).TotalSeconds, "s");
-        meter.CreateObservableCounter("lockstep.database.commits", () => s_current is { } m ? [new Measurement<long>(m.Database.Commits)] : Array.Empty<Measurement<long>>(), null, "Write transactions that were committed");
+        meter.CreateObservableCounter("lockstep.database.commits", () => s_running is [.., var m] ? [new Measurement<long>(m.Database.Commits)] : Array.Empty<Measurement<long>>(), null, "Write transactions that were committed");
     }
 
     private LiveState Live => lane.Live;
@@ -28,10 +29,10 @@ internal sealed class ServerMetrics(Database database, ReleaseLane lane, TimePro
     private TimeProvider Time => time;
 
     /// <summary>From now on the gauges read this server.</summary>
-    public void Publish() => s_current = this;
+    public void Publish() => ImmutableInterlocked.Update(ref s_running, list => list.Add(this));
 
-    public void Dispose() => Interlocked.CompareExchange(ref s_current, null, this);
+    public void Dispose() => ImmutableInterlocked.Update(ref s_running, list => list.Remove(this));
 
     private static void Gauge(Meter meter, string name, string description, Func<ServerMetrics, double> read, string? unit = null) =>
-        meter.CreateObservableGauge(name, () => s_current is { } m ? [new Measurement<double>(read(m))] : Array.Empty<Measurement<double>>(), unit, description);
+        meter.CreateObservableGauge(name, () => s_running is [.., var m] ? [new Measurement<double>(read(m))] : Array.Empty<Measurement<double>>(), unit, description);
 }

@@ -7,7 +7,7 @@ internal sealed record OperationOptions
     public TlsOptions? Tls { get; init; }
 
     /// <summary>How many requests one token may make a second, in the long run (<c>limits.requestsPerSecond</c>); 0: any number.</summary>
-    public int RequestsPerSecond { get; init; } = 5_000;
+    public int RequestsPerSecond { get; init; } = 100_000;
 
     /// <summary>How long the server goes on to serve after it was told to stop, with readiness refused already (<c>drain:</c>).</summary>
     public TimeSpan Drain { get; init; } = TimeSpan.Zero;
