@@ -6,11 +6,8 @@ namespace Lockstep.Access;
 /// Tells who shows a token, by the token's shape. Service tokens are looked up in the table; tokens of other issuers (JWTs) are one more
 /// branch here that ends in a <see cref="Caller"/> of the same kind.
 /// </summary>
-internal sealed class Authenticator(TokenTable tokens, CallRates rates)
+internal sealed class Authenticator(TokenTable tokens)
 {
-    /// <summary>How much callers may ask.</summary>
-    public CallRates Rates => rates;
-
     /// <summary>The caller, or why there is none; <paramref name="address"/> is where the request comes from.</summary>
     public Authentication Authenticate(string? bearer, IPAddress? address)
     {

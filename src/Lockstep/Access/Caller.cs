@@ -28,8 +28,8 @@ internal sealed class Caller
     /// <summary>What the role and the token's own limits come to.</summary>
     public required Grant Grant { get; init; }
 
-    /// <summary>How much it has asked lately; see <see cref="CallRates"/>.</summary>
-    public Rate Rate { get; } = new();
+    /// <summary>How much it has asked lately; see <see cref="RateLimits"/>.</summary>
+    public TokenBucket Rate { get; } = new();
 
     /// <summary>Name of the role, for people.</summary>
     public string Role => Grant.Role.Name;
@@ -53,4 +53,8 @@ internal sealed class Caller
 }
 
 /// <summary>A caller together with where this request comes from: what an audit entry says of the actor.</summary>
-internal sealed record CallContext(Caller Caller, IPAddress? Address, string? Instance, string? Trace, string Route);
+internal sealed record CallContext(Caller Caller, IPAddress? Address, string? Instance, string? Trace, string Route)
+{
+    /// <summary>The server itself in one of its parts.</summary>
+    public static CallContext System(string part, string route = "server") => new(Caller.System(part), null, null, null, route);
+}

@@ -8,9 +8,9 @@ internal sealed record PropertySource(string Name, string Path, int Document, Im
 
 /// <summary>One key with its value and the place of the value; lines and columns count from 1.</summary>
 /// <param name="Scalar">The value, as one object for all documents that take it as it is.</param>
-internal readonly record struct PropertyEntry(string Key, ConfigValue.Scalar Scalar, int Line, int Column = 1)
+internal readonly record struct PropertyEntry(string Key, ConfigValue.Scalar Scalar, int Line, int Column)
 {
-    public PropertyEntry(string key, ScalarValue value, int line, int column = 1)
+    public PropertyEntry(string key, ScalarValue value, int line, int column)
         : this(key, new ConfigValue.Scalar(value), line, column)
     {
     }

@@ -1,4 +1,5 @@
 using System.Collections.Immutable;
+using System.Text.Json;
 using Lockstep.Secrets;
 
 namespace Lockstep.Config;
@@ -32,13 +33,25 @@ internal sealed record Resolution(DocumentKey Key, string LabelName, string Comm
     public bool IsValid => Errors.IsEmpty;
 
     /// <summary>Why it is not valid, in a line; empty when it is.</summary>
-    public string Reason => Errors.Length switch
+    public string Reason => ReasonOf(Errors);
+
+    /// <summary>Errors in a line; empty without any.</summary>
+    public static string ReasonOf(ImmutableArray<ConfigError> errors) => errors.Length switch
     {
         0 => "",
-        1 => Errors[0].ToString(),
-        _ => $"{Errors[0]} (and {Errors.Length - 1} more)",
+        1 => errors[0].ToString(),
+        _ => $"{errors[0]} (and {errors.Length - 1} more)",
     };
 }
 
 /// <summary>The version a reference stands for, with its value.</summary>
-internal sealed record BoundSecret(int Version, SecretValue Value);
+internal sealed record BoundSecret(int Version, SecretValue Value)
+{
+    /// <summary>What a field of it is as a value; the whole is text.</summary>
+    public ScalarKind KindOf(string? field) => Value.KindOf(field) switch
+    {
+        JsonValueKind.Number => ScalarKind.Number,
+        JsonValueKind.True or JsonValueKind.False => ScalarKind.Boolean,
+        _ => ScalarKind.String,
+    };
+}

@@ -6,7 +6,7 @@ using Microsoft.Extensions.Caching.Memory;
 
 namespace Lockstep.Config;
 
-/// <summary>Reads the files of a document at a commit. Trees are carried from commit to commit by what changed; a file is parsed once per blob.</summary>
+/// <summary>Reads the files of a document at a commit. Trees are carried from commit to commit by what changed; a file is parsed once for each blob and path.</summary>
 internal sealed class SourceLoader : IDisposable
 {
     private const int TreesKept = 16;
@@ -26,7 +26,7 @@ internal sealed class SourceLoader : IDisposable
     private SourceLoader(GitReader git, SourceLoader other) =>
         (_git, _cipher, _files, _trees, _order) = (git, other._cipher, other._files, Volatile.Read(ref other._trees), other._order);
 
-    /// <summary>A loader for commits that only <paramref name="git"/> reads. It shares the parsed files, which are known by their content, and keeps its trees to itself.</summary>
+    /// <summary>A loader for commits that only <paramref name="git"/> reads. It shares the parsed files, which are known by their content and path, and keeps its trees to itself.</summary>
     public SourceLoader Over(GitReader git)
     {
         lock (_treesLock) return new SourceLoader(git, this);

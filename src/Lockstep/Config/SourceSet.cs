@@ -25,8 +25,7 @@ internal sealed record SourceSet(
         foreach (var (path, _) in plan.Files)
         {
             var file = read(path);
-            // A parsed file is shared by all paths that hold the same bytes.
-            if (file.Error is { } error) errors.Add(error with { Location = new SourceLocation(path, error.Location?.Line ?? 1) });
+            if (file.Error is { } error) errors.Add(error);
             var several = file.Documents.Length > 1;
             for (var i = file.Documents.Length - 1; i >= 0; i--)
             {

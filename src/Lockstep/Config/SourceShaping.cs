@@ -27,7 +27,7 @@ internal static class SourceShaping
             set = set with { Sources = [.. set.Sources.Select(s => Decrypted(s, key, reason, errors))], CipherErrors = errors.DrainToImmutable() };
         }
         if (shape.Overrides.IsEmpty) return set;
-        var entries = shape.Overrides.Select(o => new PropertyEntry(o.Key, new ScalarValue(ScalarKind.String, o.Value), 0)).ToImmutableArray();
+        var entries = shape.Overrides.Select(o => new PropertyEntry(o.Key, new ScalarValue(ScalarKind.String, o.Value), 0, 1)).ToImmutableArray();
         return set with { Sources = set.Sources.Insert(0, new PropertySource(Overrides, "", 0, entries)) };
     }
 

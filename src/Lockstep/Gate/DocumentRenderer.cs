@@ -89,14 +89,8 @@ internal sealed class DocumentRenderer(byte[] etagKey)
             case ConfigValue.Scalar scalar:
                 return scalar.Value;
             case ConfigValue.Secret { Ref: var reference }:
-                var secret = secrets[reference].Value;
-                var kind = secret.KindOf(reference.Field) switch
-                {
-                    JsonValueKind.Number => ScalarKind.Number,
-                    JsonValueKind.True or JsonValueKind.False => ScalarKind.Boolean,
-                    _ => ScalarKind.String,
-                };
-                return new ScalarValue(kind, secret.Reveal(reference.Field));
+                var secret = secrets[reference];
+                return new ScalarValue(secret.KindOf(reference.Field), secret.Value.Reveal(reference.Field));
             case ConfigValue.Text text:
                 return new ScalarValue(ScalarKind.String, string.Concat(text.Parts.Select(p => p.Literal ?? secrets[p.Ref!].Value.Reveal(p.Ref!.Field))));
             default:

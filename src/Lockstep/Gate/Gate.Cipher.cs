@@ -6,9 +6,6 @@ namespace Lockstep.Gate;
 
 internal sealed partial class Gate
 {
-    private int _refreshWanted;
-    private int _refreshRuns;
-
     /// <summary>The text of a <c>{cipher}</c> value for a plain one. One key serves all services; see <see cref="DecryptAsync"/> for who may.</summary>
     /// <exception cref="LockstepException">not-found without a key.</exception>
     public async Task<string> EncryptAsync(CallContext call, DocumentKey? key, string text)
@@ -30,39 +27,7 @@ internal sealed partial class Gate
         return decrypted;
     }
 
-    /// <summary>Fetches Git in the background, after this call began. However many call, one fetch runs and one more follows it.</summary>
-    public async Task RefreshSoonAsync(CallContext call, Action<Exception> failed)
-    {
-        await RequireAsync(call, Permission.ConfigWrite, Subject.Nothing, "config.refresh");
-        Interlocked.Exchange(ref _refreshWanted, 1);
-        _ = Task.Run(() => RefreshWantedAsync(call, failed));
-    }
-
-    private async Task RefreshWantedAsync(CallContext call, Action<Exception> failed)
-    {
-        // Whoever sees the wish after the one at work has looked for the last time takes over from it.
-        while (Volatile.Read(ref _refreshWanted) == 1 && Interlocked.Exchange(ref _refreshRuns, 1) == 0)
-        {
-            try
-            {
-                while (Interlocked.Exchange(ref _refreshWanted, 0) == 1)
-                {
-                    await Refresh.FetchAsync(CancellationToken.None);
-                    await FollowAsync(call, CancellationToken.None);
-                }
-            }
-            catch (Exception e)
-            {
-                failed(e);
-            }
-            finally
-            {
-                Volatile.Write(ref _refreshRuns, 0);
-            }
-        }
-    }
-
-    private CipherKey InstalledKey() => CipherKey ?? throw new LockstepException(ErrorCode.NotFound, "No key was installed for encryption service");
+    private CipherKey InstalledKey() => CipherKey ?? throw new LockstepException(ErrorCode.NotFound, "spring.encryptKeyFile is not set");
 
     private async Task RequireCipherAsync(CallContext call, DocumentKey? key, string action)
     {

@@ -1,3 +1,4 @@
+using System.Collections.Immutable;
 using Lockstep.Access;
 using Lockstep.Client;
 using Lockstep.Config;
@@ -109,16 +110,21 @@ internal sealed partial class Gate
         DocumentState? state;
         // Document and release number come from one state, also when a release is made meanwhile.
         while (!(live = Lane.Live).Documents.TryGetValue(key, out state)) await KnowAsync(key, cancellationToken);
-        if (IsTooStale(live))
-            throw new LockstepException(ErrorCode.Unavailable,
-                $"the repository has not answered since {live.Stale!.Since:O}, longer than config.maxStale: {live.Stale.Reason}");
-        if (state.Current is null) throw NeverValid(key, state.Resolution);
+        RequireFresh(live);
+        if (state.Current is null) throw DoesNotResolve(key.ToString(), state.Resolution.Errors);
         state.Usage.LastServedAt = Time.GetUtcNow().ToUnixTimeMilliseconds();
         return (HeadOf(live, state), state.Current);
     }
 
     /// <summary>Whether the repository has not answered for so long that nothing is served any more.</summary>
     public bool IsTooStale(LiveState live) => live.Stale is { } stale && Time.GetUtcNow() - stale.Since > Options.Config.MaxStale;
+
+    private void RequireFresh(LiveState live)
+    {
+        if (IsTooStale(live))
+            throw new LockstepException(ErrorCode.Unavailable,
+                $"the repository has not answered since {live.Stale!.Since:O}, longer than config.maxStale: {live.Stale.Reason}");
+    }
 
     private static SnapshotHead HeadOf(LiveState live, DocumentState state)
     {
@@ -149,7 +155,7 @@ internal sealed partial class Gate
     }
 
     private ReleaseChange PinChange(
-        CallContext call, DocumentKey key, LiveState live, System.Collections.Immutable.ImmutableDictionary<PinKey, long> pins, string action, string message)
+        CallContext call, DocumentKey key, LiveState live, ImmutableDictionary<PinKey, long> pins, string action, string message)
     {
         var next = live.Release.Next(Time) with { Pins = pins };
         return new ReleaseChange("pin", call.Caller.Name, next)
@@ -205,8 +211,8 @@ internal sealed partial class Gate
         return false;
     }
 
-    private static LockstepException NeverValid(DocumentKey key, Resolution resolution) =>
-        new(ErrorCode.InvalidConfig, $"{key} does not resolve: {resolution.Reason}") { Errors = [.. resolution.Errors.Take(100).Select(e => e.ToProblem())] };
+    private static LockstepException DoesNotResolve(string what, ImmutableArray<ConfigError> errors) =>
+        new(ErrorCode.InvalidConfig, $"{what} does not resolve: {Resolution.ReasonOf(errors)}") { Errors = [.. errors.Take(100).Select(e => e.ToProblem())] };
 
     private static LockstepException NotKnown(DocumentKey key, string where) =>
         new(ErrorCode.NotFound, $"no file of the repository is named after the service '{key.Service}' {where}");

@@ -18,7 +18,6 @@ internal sealed partial class Gate
     {
         await RequireAsync(call, Permission.ConfigRead, Subject.Nothing, "git.fetch");
         if (call.Caller.Grant.ReachesEveryFile) return;
-        GateMetrics.Denials.Add(1);
         await RecordDenialAsync(call, "git.fetch", "**", Permission.ConfigRead.Name());
         throw new LockstepException(ErrorCode.Forbidden,
             $"the token '{call.Caller.Name}' may not clone: that gives every file, and its role '{call.Caller.Role}' does not have paths: [\"**\"] (or the token narrows it)");

@@ -21,6 +21,13 @@ internal sealed partial class Gate
         return await FollowAsync(call, cancellationToken);
     }
 
+    /// <summary>Has the server fetch Git soon, for a caller who does not wait for it.</summary>
+    public async Task RefreshSoonAsync(CallContext call)
+    {
+        await RequireAsync(call, Permission.ConfigWrite, Subject.Nothing, "config.refresh");
+        FetchSoon();
+    }
+
     /// <summary>Has the server fetch Git soon, by itself. Without a caller: for who has shown otherwise that there is something to fetch. However often, one fetch waits at most.</summary>
     public void FetchSoon() => Refresh.Schedule.Ask();
 
@@ -80,7 +87,7 @@ internal sealed partial class Gate
         return true;
     }
 
-    // A caller for all services sees every release; others only those that changed a document of theirs, and only those documents.
+    // A caller for all services sees every release; others only those that changed a document of theirs.
     private static bool IsVisible(Caller caller, ReleaseRecord release) => caller.Grant.ReachesEverything || release.Changes.Count > 0;
 
     private async Task<(string? By, string Message)> DescribeAsync(
@@ -90,7 +97,7 @@ internal sealed partial class Gate
         var name = moved.Contains(tracked) ? tracked : moved.FirstOrDefault();
         if (name is null) return (null, Lane.Live.Release.Number == 0 ? "first start" : "the settings that shape documents");
         if (!refs.TryGetValue(name, out var commit)) return (null, $"{name} deleted");
-        if (await Refresh.DescribeAsync(commit, cancellationToken) is not { } info) return (null, name);
+        if (await Repository.DescribeAsync(commit, cancellationToken) is not { } info) return (null, name);
         return (info.Author, name == tracked ? info.Subject : $"{name}: {info.Subject}");
     }
 }

@@ -51,7 +51,7 @@ internal sealed partial class Gate
 
     /// <summary>A file of the repository, found in the search locations of a service. As text its placeholders and references to secrets are filled in.</summary>
     /// <exception cref="LockstepException">not-found; forbidden, too, when the file, or a secret in it, is not the caller's to read.</exception>
-    public async Task<FileRead> ReadFileAsync(CallContext call, SourcesQuery query, FileQuery file, CancellationToken cancellationToken)
+    public async Task<FileRead> ReadServiceFileAsync(CallContext call, SourcesQuery query, FileQuery file, CancellationToken cancellationToken)
     {
         await RequireSourcesAsync(call, query);
         var released = Lane.Live.Release.At;
@@ -116,9 +116,7 @@ internal sealed partial class Gate
     private async Task<SourcesAt> SourcesAsync(DocumentKey key, CancellationToken cancellationToken)
     {
         var live = Lane.Live;
-        if (IsTooStale(live))
-            throw new LockstepException(ErrorCode.Unavailable,
-                $"the repository has not answered since {live.Stale!.Since:O}, longer than config.maxStale: {live.Stale.Reason}");
+        RequireFresh(live);
         var found = await Sources.AtAsync(key, live.Release, cancellationToken);
         if (!found.Set.HasOwnFile || !IsFollowed(live, key) || !NameRules.IsName(key.Service) || !NameRules.IsEnvironmentList(key.Environment)) return found;
         var state = await Lane.KnowAsync(key, IsListed(key), cancellationToken);
@@ -151,10 +149,7 @@ internal sealed partial class Gate
         if (referring.Count == 0) return ImmutableDictionary<Secrets.SecretRef, BoundSecret>.Empty;
         foreach (var id in referring.SelectMany(v => v.Value.References).Select(r => r.Id).Distinct())
             await RequireAsync(call, Permission.SecretReveal, Subject.Of(id), "config.read");
-        // A deleted secret is gone from the past too.
-        var now = Lane.Live.Release;
-        var (bound, errors) = await new SecretBinder(Secrets).BindAsync(
-            referring, id => now.Active.ContainsKey(id) ? from.State.ActiveVersion(id) : null, cancellationToken);
+        var (bound, errors) = await new SecretBinder(Secrets).BindAsync(referring, ReleaseResolver.ActiveAt(from.State, Lane.Live.Release), cancellationToken);
         ThrowIfInvalid(from.Query, errors);
         if (referring.Sum(v => v.Value.References.Sum(r => (long)bound[r].Value.LengthOf(r.Field))) > CharactersPerRead)
             throw new LockstepException(ErrorCode.InvalidConfig, $"the secrets of {from.Query} come to more than {CharactersPerRead:N0} characters");
@@ -210,9 +205,7 @@ internal sealed partial class Gate
 
     private static void ThrowIfInvalid(SourcesQuery query, ImmutableArray<ConfigError> errors)
     {
-        if (errors.IsEmpty) return;
-        var more = errors.Length == 1 ? "" : $" (and {errors.Length - 1} more)";
-        throw new LockstepException(ErrorCode.InvalidConfig, $"{query} does not resolve: {errors[0]}{more}") { Errors = [.. errors.Take(100).Select(e => e.ToProblem())] };
+        if (!errors.IsEmpty) throw DoesNotResolve(query.ToString(), errors);
     }
 
     // Times on the wire are whole seconds. In the second of the release itself an earlier one is told, since another release may follow within it.

@@ -71,7 +71,6 @@ internal sealed partial class Gate
 
     private async ValueTask DenyAsync(CallContext call, Permission permission, Subject subject, string action)
     {
-        GateMetrics.Denials.Add(1);
         await RecordDenialAsync(call, action, subject.ToString(), permission.Name());
         throw new LockstepException(ErrorCode.Forbidden, subject == Subject.Nothing
             ? $"the token '{call.Caller.Name}' may not do this: {call.Caller.Explain(permission, subject).Reason}"
@@ -80,6 +79,7 @@ internal sealed partial class Gate
 
     private async ValueTask RecordDenialAsync(CallContext call, string action, string subject, string detail)
     {
+        GateMetrics.Denials.Add(1);
         try
         {
             await Audit.RecordAsync(Entry(call, action, subject) with { Decision = AuditEntry.Denied, Detail = detail }, CancellationToken.None);

@@ -19,7 +19,7 @@ internal delegate Task ApiHandler(HttpContext context, CallContext call);
 internal sealed record ApiStyle(Func<HttpContext, LockstepException, Task> WriteProblem);
 
 /// <summary>What every route shares: who calls, and how failures are answered.</summary>
-internal sealed partial class Api(Authenticator authenticator, FailedAuthentications failures, IEndpointRouteBuilder routes, ILogger<Api> log)
+internal sealed partial class Api(Authenticator authenticator, FailedAuthentications failures, RateLimits rates, IEndpointRouteBuilder routes, ILogger<Api> log)
 {
     private const int MaxInstanceLength = 128;
 
@@ -36,10 +36,10 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     }
 
     /// <summary>Adds a route whose requests show no token; the handler itself tells whether they are to be believed.</summary>
-    public void MapOpen(string method, string pattern, RequestDelegate handler, ApiStyle? style = null)
+    public void MapOpen(string method, string pattern, RequestDelegate handler)
     {
         var name = NameOf(method, pattern);
-        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, () => handler(context), style));
+        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, () => handler(context)));
     }
 
     /// <summary>Adds the route of watchers, of which some show their token only later.</summary>
@@ -98,13 +98,13 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
             if (failure != AuthenticationFailure.Missing)
             {
                 failures.Count(address, failure.Word());
-                authenticator.Rates.Failure(address);
+                rates.Failure(address);
             }
             throw new LockstepException(ErrorCode.Unauthenticated, failure == AuthenticationFailure.Missing
                 ? "a token is needed: send Authorization: Bearer lks_…"
                 : "the token is not valid (any more), or not from this address");
         }
-        authenticator.Rates.Request(caller);
+        rates.Request(caller);
         return new CallContext(caller, address, InstanceOf(context.Request), TraceOf(), route);
     }
 

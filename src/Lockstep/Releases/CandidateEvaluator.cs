@@ -59,7 +59,7 @@ internal sealed class CandidateEvaluator(ReleaseLane lane, ReleaseEvaluator eval
         var (there, sources) = evaluator.Over(reader);
         using (sources)
         {
-            var (live, next, affected) = await lane.LookAsync(there, change, cancellationToken);
+            var (live, next, affected) = await lane.PreviewAsync(there, change, cancellationToken);
             var files = new CandidateFiles(reader, sources);
             var tracked = GitNames.BranchRef(next.Shape.Branch);
             var main = live.Release.Refs.GetValueOrDefault(tracked);

@@ -54,13 +54,6 @@ internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, RefreshSch
         return refs.SetItem(_tracked, last);
     }
 
-    /// <summary>What a commit says of itself, for the journal.</summary>
-    public Task<GitCommitInfo?> DescribeAsync(string commit, CancellationToken cancellationToken) =>
-        git.DescribeAsync(commit, cancellationToken);
-
-    /// <summary>Lets Git pack what has gathered.</summary>
-    public Task MaintainAsync(CancellationToken cancellationToken) => git.MaintainAsync(cancellationToken);
-
     /// <summary>Ends a fetch that is under way.</summary>
     public void Dispose()
     {

@@ -23,7 +23,7 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         var changes = ImmutableArray.CreateBuilder<DocumentChange>();
         var broken = ImmutableArray.CreateBuilder<(DocumentKey, ImmutableArray<ConfigError>)>();
         var looked = await ForEachAsync(
-            affected.Where(live.Documents.ContainsKey).ToList(), key => LookAsync(key, live, change.Next, cancellationToken), cancellationToken);
+            affected.Where(live.Documents.ContainsKey).ToList(), key => EvaluateOneAsync(key, live, change.Next, cancellationToken), cancellationToken);
         foreach (var (old, next, changed) in looked)
         {
             var resolution = next.Resolution;
@@ -155,7 +155,7 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
         }
     }
 
-    private async Task<(DocumentState Old, DocumentState Next, DocumentChange? Change)> LookAsync(
+    private async Task<(DocumentState Old, DocumentState Next, DocumentChange? Change)> EvaluateOneAsync(
         DocumentKey key, LiveState live, ReleaseState to, CancellationToken cancellationToken)
     {
         var old = live.Documents[key];

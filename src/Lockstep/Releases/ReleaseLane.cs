@@ -106,7 +106,7 @@ internal sealed class ReleaseLane(
     /// What a change that nobody has decided on would be about: the state it would be made on, the state it leads to, and the known documents it can touch. The
     /// turn is taken for the look at the index alone; <paramref name="there"/> reads the candidate's commits.
     /// </summary>
-    public async Task<(LiveState Live, ReleaseState Next, HashSet<DocumentKey> Affected)> LookAsync(
+    public async Task<(LiveState Live, ReleaseState Next, HashSet<DocumentKey> Affected)> PreviewAsync(
         ReleaseEvaluator there, Func<ReleaseState, ReleaseState> change, CancellationToken cancellationToken)
     {
         while (true)

@@ -12,7 +12,7 @@ internal sealed class ReleaseResolver(DocumentResolver documents, ReleaseStore s
     public ReleaseResolver Over(SourceLoader sources, GitReader others) => new(documents.Over(sources), store, others);
 
     /// <summary>
-    /// Resolves at <paramref name="state"/> with the secrets active there that still live in <paramref name="now"/>: a deleted secret is gone from the past too.
+    /// Resolves at <paramref name="state"/> with the secrets that <see cref="ActiveAt"/> names.
     /// <paramref name="before"/> is what the document was, of the same shape; when its files are the same, they are not gone through again.
     /// </summary>
     /// <exception cref="LockstepException">not-found when the label names no branch, tag or commit; unavailable when a store does not answer.</exception>
@@ -26,10 +26,10 @@ internal sealed class ReleaseResolver(DocumentResolver documents, ReleaseStore s
             return await ResolveAsync(key, past, now, cancellationToken) with { Pinned = target };
         }
         var commit = await CommitAsync(key.Label, state, cancellationToken);
-        int? Active(SecretId id) => now.Active.ContainsKey(id) ? state.ActiveVersion(id) : null;
+        var active = ActiveAt(state, now);
         return before is { IsValid: true, Pinned: null } && before.Commit == commit
-            ? await documents.RebindAsync(before, Active, cancellationToken)
-            : await documents.ResolveAsync(key, (key.Label ?? state.Shape.Branch, commit), state.Shape, Active, cancellationToken);
+            ? await documents.RebindAsync(before, active, cancellationToken)
+            : await documents.ResolveAsync(key, (key.Label ?? state.Shape.Branch, commit), state.Shape, active, cancellationToken);
     }
 
     public Task<ReleaseState> NewestAsync(CancellationToken cancellationToken) => store.NewestAsync(cancellationToken);
@@ -50,6 +50,9 @@ internal sealed class ReleaseResolver(DocumentResolver documents, ReleaseStore s
     /// <summary>The commit that a document, resolved at <paramref name="state"/> or before and the same there, is made of.</summary>
     public static string CommitFor(Resolution resolution, ReleaseState state) =>
         resolution.Pinned is null ? CommitOf(resolution.Key.Label, state) ?? resolution.Commit : resolution.Commit;
+
+    /// <summary>The versions active at <paramref name="state"/> of the secrets that still live in <paramref name="now"/>: a deleted one is gone from the past too.</summary>
+    public static Func<SecretId, int?> ActiveAt(ReleaseState state, ReleaseState now) => id => now.Active.ContainsKey(id) ? state.ActiveVersion(id) : null;
 
     public static long? PinOf(DocumentKey key, ReleaseState state) =>
         key.Label is null && state.Pins.TryGetValue(new PinKey(key.Service, key.Environment), out var target) ? target : null;

@@ -26,7 +26,7 @@ internal sealed class ApiHost : IAsyncDisposable
     public string Address => WebHosts.AddressOf(_app);
 
     public static async Task<ApiHost> StartAsync(
-        ServerOptions options, TlsCertificate? tls, Gate.Gate gate, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers,
+        ServerOptions options, TlsCertificate? tls, Gate.Gate gate, (Authenticator Authenticator, FailedAuthentications Failures, RateLimits Rates) access, Health health, ILoggerFactory loggers,
         CancellationToken cancellationToken)
     {
         var watchers = new WatchHub(gate, loggers.CreateLogger<WatchHub>());
@@ -48,10 +48,10 @@ internal sealed class ApiHost : IAsyncDisposable
 
     /// <summary>Every route of the listener.</summary>
     public static void MapRoutes(
-        IEndpointRouteBuilder routes, Gate.Gate gate, WatchHub watchers, (Authenticator Authenticator, FailedAuthentications Failures) access, Health health, ILoggerFactory loggers)
+        IEndpointRouteBuilder routes, Gate.Gate gate, WatchHub watchers, (Authenticator Authenticator, FailedAuthentications Failures, RateLimits Rates) access, Health health, ILoggerFactory loggers)
     {
         ManagementHost.MapHealth(routes, health, withReasons: false);
-        var api = new Api(access.Authenticator, access.Failures, routes, loggers.CreateLogger<Api>());
+        var api = new Api(access.Authenticator, access.Failures, access.Rates, routes, loggers.CreateLogger<Api>());
         new ConfigRoutes(gate).Map(api);
         new FileRoutes(gate).Map(api);
         new PlanRoutes(gate).Map(api);
@@ -60,7 +60,7 @@ internal sealed class ApiHost : IAsyncDisposable
         new AuditRoutes(gate).Map(api);
         new FleetRoutes(gate).Map(api);
         api.MapWatch(WatchEndpoint.Path, new WatchEndpoint(watchers).HandleAsync);
-        if (gate.Options.Compat.Spring) MapSpring(api, new SpringEndpoint(gate, loggers.CreateLogger<SpringEndpoint>()));
+        if (gate.Options.Compat.Spring) MapSpring(api, new SpringEndpoint(gate));
         new HookRoutes(gate, access.Failures, loggers.CreateLogger<HookRoutes>()).Map(api);
         if (gate.Options.Compat.Git) MapGit(api, new GitEndpoint(gate, loggers.CreateLogger<GitEndpoint>()));
         OpenApi.Map(routes);

@@ -1,3 +1,4 @@
+using Lockstep.Access;
 using Lockstep.Audit;
 using Lockstep.Client;
 using Lockstep.Config;
@@ -36,7 +37,7 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
             work.RepeatAsync("refresh", gate.Refresh.Schedule.DueAsync, work.RefreshAsync),
             work.RepeatAsync("reading of the tokens", work.Every(s_settling), gate.SettleTokensAsync),
             work.RepeatAsync("bookkeeping", work.Every(s_bookkeeping), work.KeepBooksAsync),
-            work.RepeatAsync("repository maintenance", work.Every(s_maintenance), gate.Refresh.MaintainAsync));
+            work.RepeatAsync("repository maintenance", work.Every(s_maintenance), gate.Repository.MaintainAsync));
         return work;
     }
 
@@ -87,7 +88,7 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
     private async Task RefreshAsync(CancellationToken cancellationToken)
     {
         var before = _gate.Lane.Live.Release.Number;
-        var outcome = await _gate.RefreshAsync(LockstepServer.SystemCall("git"), cancellationToken);
+        var outcome = await _gate.RefreshAsync(CallContext.System("git"), cancellationToken);
         if (outcome.Release.Number != before) LogReleased(outcome.Release.Number, outcome.Changes.Length);
     }
 

@@ -1,4 +1,5 @@
 using System.Text;
+using Lockstep.Access;
 using Lockstep.Client;
 using Lockstep.Secrets;
 
@@ -65,7 +66,7 @@ internal static class DevSample
     {
         var gate = server.Gate;
         if (gate.TrackedCommit(gate.Lane.Live.Release) is not null) return;
-        var call = LockstepServer.SystemCall("dev");
+        var call = CallContext.System("dev");
         try
         {
             await gate.CreateSecretAsync(call, SecretId.Parse("shop/db"), new SecretValue("""{"username":"shop","password":"dev-only-4711"}"""), cancellationToken);

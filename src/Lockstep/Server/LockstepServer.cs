@@ -70,7 +70,7 @@ internal sealed class LockstepServer : IAsyncDisposable
         var data = Own(await DataStore.OpenAsync(_options, _loggers, _time, cancellationToken));
         var operation = _options.Operation;
         var tls = operation.Tls is { } files ? Own(TlsCertificate.Open(files, _time, _loggers)) : null;
-        if (operation.Otlp is { } otlp) Own(OtlpExport.Start(otlp, _loggers.CreateLogger<OtlpExport>()));
+        if (operation.Otlp is { } otlp) Own(new OtlpExport(otlp, _loggers.CreateLogger<OtlpExport>()));
         var health = new Health(_time) { Certificate = tls };
         // Health answers before the repository is there, so that a slow clone is a start under way and not a dead process.
         ManagementAddress = Own(await ManagementHost.StartAsync(_options.Management, tls, (health, Own(new OpenMetrics())), _loggers, cancellationToken)).Address;
@@ -81,7 +81,7 @@ internal sealed class LockstepServer : IAsyncDisposable
         await ReleaseMark.CheckAsync(_options, data.Database, newest, _loggers.CreateLogger<ReleaseMark>(), cancellationToken);
         Repository = Own(await GitRepository.OpenAsync(
             _options.Config, _options.Data, (_loggers.CreateLogger<GitRepository>(), _time, _limits), cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch)),
-            masterWillDo: _options.Compat.Spring && _options.Spring is { TryMaster: true, DefaultLabel: null }));
+            masterFallback: _options.Compat.Spring && _options.Spring is { TryMaster: true, DefaultLabel: null }));
         var renderer = new DocumentRenderer(data.ETagKey);
         var cipher = _options.Spring.EncryptKeyFile is { } keyFile ? CipherKey.Read(keyFile, data.MasterKey.Derive("cipher-identity")) : null;
         var sources = Own(new SourceLoader(Repository.Reader, cipher));
@@ -112,10 +112,10 @@ internal sealed class LockstepServer : IAsyncDisposable
         Own(ReleaseMark.Start(_options.Data, data.Database, lane));
 
         var failures = new FailedAuthentications(_time);
-        var authenticator = new Authenticator(data.Tokens, new CallRates(operation.RequestsPerSecond, _time));
+        var access = (new Authenticator(data.Tokens), failures, new RateLimits(operation.RequestsPerSecond, _time));
         // Statement order matters: what is owned last ends first: requests, then the work in the background, then what both use.
         Own(BackgroundWork.Start(Gate, known, failures, _loggers));
-        var api = Own(await ApiHost.StartAsync(_options, tls, Gate, (authenticator, failures), health, _loggers, cancellationToken));
+        var api = Own(await ApiHost.StartAsync(_options, tls, Gate, access, health, _loggers, cancellationToken));
         Address = api.Address;
         Own(new ServerMetrics(data.Database, lane, _time)).Publish();
         health.Started(data.Database, lane, _options.Data);
@@ -131,12 +131,9 @@ internal sealed class LockstepServer : IAsyncDisposable
         // Before the first release there is nothing that a document could be.
         if (newest.Number > 0) await lane.LoadAsync(newest, all, cancellationToken);
         if (Repository.OpenFailure is { } failure) lane.MarkStale(failure.Message, Repository.FetchedAt);
-        await Gate.FollowAsync(SystemCall("git"), cancellationToken);
+        await Gate.FollowAsync(CallContext.System("git"), cancellationToken);
         if (newest.Number == 0) await lane.LoadAsync(lane.Live.Release, all, cancellationToken);
     }
-
-    /// <summary>The server itself as a caller.</summary>
-    public static CallContext SystemCall(string part) => new(Caller.System(part), null, null, null, "server");
 
     private T Own<T>(T part)
         where T : notnull

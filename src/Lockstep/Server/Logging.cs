@@ -12,8 +12,8 @@ internal static class Logging
         .AddFilter("Microsoft", LogLevel.Warning)
         // What keeps a listener from starting is thrown too, and told once.
         .AddFilter("Microsoft.Extensions.Hosting", LogLevel.None)
-        .AddConsole(o => o.FormatterName = JsonLines.FormatterName)
-        .Services.AddSingleton<ConsoleFormatter>(new JsonLines(TimeProvider.System)));
+        .AddConsole(o => o.FormatterName = JsonLineFormatter.FormatterName)
+        .Services.AddSingleton<ConsoleFormatter>(new JsonLineFormatter(TimeProvider.System)));
 
     /// <summary>For people at a terminal: only what they should know, on stderr.</summary>
     public static ILoggerFactory Plain() => LoggerFactory.Create(logging => logging

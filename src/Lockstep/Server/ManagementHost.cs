@@ -23,9 +23,9 @@ internal sealed class ManagementHost : IAsyncDisposable
         MapHealth(app, parts.Health, withReasons: true);
         app.MapGet("/metrics", context =>
         {
-            var isOpen = OpenMetrics.IsAskedFor(context.Request.Headers.Accept);
-            context.Response.ContentType = isOpen ? OpenMetrics.ContentType : OpenMetrics.OlderContentType;
-            return context.Response.WriteAsync(parts.Metrics.Write(isOpen), context.RequestAborted);
+            var openMetrics = OpenMetrics.IsAskedFor(context.Request.Headers.Accept);
+            context.Response.ContentType = openMetrics ? OpenMetrics.ContentType : OpenMetrics.PrometheusContentType;
+            return context.Response.WriteAsync(parts.Metrics.Write(openMetrics), context.RequestAborted);
         });
         await Listening.StartAsync(app, listen, "management", cancellationToken);
         return new ManagementHost(app);

@@ -17,7 +17,7 @@ internal sealed class OpenMetrics : IDisposable
     public const string ContentType = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
     /// <summary>Prometheus' own, for those who do not ask for the other: what differs are the names of counters' families.</summary>
-    public const string OlderContentType = "text/plain; version=0.0.4; charset=utf-8";
+    public const string PrometheusContentType = "text/plain; version=0.0.4; charset=utf-8";
 
     private const int MaxSeries = 1_000;
 
@@ -52,12 +52,12 @@ internal sealed class OpenMetrics : IDisposable
     }
 
     /// <summary>Everything as it stands now.</summary>
-    public string Write(bool isOpen = true)
+    public string Write(bool openMetrics = true)
     {
         _listener.RecordObservableInstruments();
         var text = new StringBuilder();
-        foreach (var family in _families.Values.OrderBy(f => f.Name, StringComparer.Ordinal)) family.Write(text, isOpen);
-        return text.Append(isOpen ? "# EOF\n" : "").ToString();
+        foreach (var family in _families.Values.OrderBy(f => f.Name, StringComparer.Ordinal)) family.Write(text, openMetrics);
+        return text.Append(openMetrics ? "# EOF\n" : "").ToString();
     }
 
     public void Dispose() => _listener.Dispose();
@@ -99,12 +99,12 @@ internal sealed class OpenMetrics : IDisposable
             series.Record(value, _type == "histogram" ? s_seconds : [], adds: _adds);
         }
 
-        public void Write(StringBuilder text, bool isOpen)
+        public void Write(StringBuilder text, bool openMetrics)
         {
             if (_series.IsEmpty) return;
-            var family = isOpen || _type != "counter" ? Name : Name + "_total";
+            var family = openMetrics || _type != "counter" ? Name : Name + "_total";
             text.Append("# TYPE ").Append(family).Append(' ').Append(_type).Append('\n');
-            if (isOpen && UnitOf(instrument) is { } unit) text.Append("# UNIT ").Append(family).Append(' ').Append(unit).Append('\n');
+            if (openMetrics && UnitOf(instrument) is { } unit) text.Append("# UNIT ").Append(family).Append(' ').Append(unit).Append('\n');
             if (instrument.Description is { } help) text.Append("# HELP ").Append(family).Append(' ').Append(Escape(help)).Append('\n');
             foreach (var (labels, series) in _series.OrderBy(s => s.Key, StringComparer.Ordinal)) series.Write(text, Name, labels, _type, s_seconds);
         }

@@ -27,7 +27,7 @@ internal sealed partial class OtlpExport : IDisposable
     private readonly ILogger _log;
     private int _failing;
 
-    private OtlpExport(Uri collector, ILogger<OtlpExport> log)
+    public OtlpExport(Uri collector, ILogger<OtlpExport> log)
     {
         _log = log;
         var resource = ResourceBuilder.CreateDefault()
@@ -40,8 +40,6 @@ internal sealed partial class OtlpExport : IDisposable
             .AddMeter(Telemetry.MeterName, "Microsoft.AspNetCore.Hosting", "Microsoft.AspNetCore.Server.Kestrel", "System.Runtime")
             .AddOtlpExporter(o => Configure(o, collector, "v1/metrics")).Build();
     }
-
-    public static OtlpExport Start(Uri collector, ILogger<OtlpExport> log) => new(collector, log);
 
     public void Dispose()
     {

@@ -20,7 +20,7 @@ public sealed class TokenTableTests : IAsyncLifetime
     public async Task InitializeAsync()
     {
         _table = new TokenTable(RoleSet.BuiltIn, _time);
-        _authenticator = new Authenticator(_table, new CallRates(0, TimeProvider.System));
+        _authenticator = new Authenticator(_table);
         _database = await _place.OpenAsync();
     }
 
@@ -45,7 +45,7 @@ public sealed class TokenTableTests : IAsyncLifetime
 
         var again = new TokenTable(RoleSet.BuiltIn, _time);
         await _database.ReadAsync(s => { again.Load(s); return true; }, default);
-        new Authenticator(again, new CallRates(0, TimeProvider.System)).Authenticate(bearer, null).Caller!.Name.ShouldBe("ci");
+        new Authenticator(again).Authenticate(bearer, null).Caller!.Name.ShouldBe("ci");
         again.Find("ci")!.Services.ShouldBe(["payments"]);
         again.Find("ci")!.Cidrs.ShouldBeNull();
     }

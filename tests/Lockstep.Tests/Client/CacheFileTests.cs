@@ -39,7 +39,7 @@ public sealed class CacheFileTests
         await connection.ChangeAsync(8, 9, """{"a":2}""");
         await connection.ReadAsync("applied");
         changes.ShouldBe(1);
-        await StoreBench.UntilAsync(() => Read(options.CacheFile).Snapshot.Text("a") == "2", "the new document in the cache");
+        await Poll.UntilAsync(() => Read(options.CacheFile).Snapshot.Text("a") == "2", "the new document in the cache");
     }
 
     [Fact]
@@ -188,7 +188,7 @@ public sealed class CacheFileTests
         await using var server = await FakeWatchServer.StartAsync();
         var (store, connection) = await StoreBench.OpenAsync(server, """{"a":1}""", StoreBench.Options(server.Address) with { CacheFile = directory.File("no/such/cache") });
         await using var _ = store;
-        await StoreBench.UntilAsync(() => store.CacheProblem?.Contains("can't be written", StringComparison.Ordinal) == true, "the problem");
+        await Poll.UntilAsync(() => store.CacheProblem?.Contains("can't be written", StringComparison.Ordinal) == true, "the problem");
         await connection.ReadAsync("applied");
     }
 
@@ -203,7 +203,7 @@ public sealed class CacheFileTests
         await using var server = await FakeWatchServer.StartAsync();
         var (store, connection) = await StoreBench.OpenAsync(server, """{"a":1}""", StoreBench.Options(server.Address) with { CacheFile = path });
         await using var _ = store;
-        await StoreBench.UntilAsync(() => store.CacheProblem?.Contains("is left as it is", StringComparison.Ordinal) == true, "the problem");
+        await Poll.UntilAsync(() => store.CacheProblem?.Contains("is left as it is", StringComparison.Ordinal) == true, "the problem");
         server.Refuse = _ => 401;
         var rejected = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         store.Rejected += (_, _) => rejected.TrySetResult();
@@ -221,10 +221,10 @@ public sealed class CacheFileTests
         await using var server = await FakeWatchServer.StartAsync();
         var (store, connection) = await StoreBench.OpenAsync(server, """{"a":1}""", StoreBench.Options(server.Address) with { CacheFile = path });
         await using var _ = store;
-        await StoreBench.UntilAsync(() => File.Exists(path), "the cache");
+        await Poll.UntilAsync(() => File.Exists(path), "the cache");
         File.Delete(path);
         await connection.SendAsync($$"""{"op":"stale","id":{{connection.Id}},"since":null,"reason":null}""");
-        await StoreBench.UntilAsync(() => File.Exists(path), "the cache again");
+        await Poll.UntilAsync(() => File.Exists(path), "the cache again");
     }
 
     internal static void WriteGood(string path, TimeSpan age = default)

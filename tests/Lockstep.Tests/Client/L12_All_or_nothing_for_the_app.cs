@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text;
 using Lockstep.Client;
+using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
 
@@ -62,8 +63,8 @@ public sealed class L12_All_or_nothing_for_the_app
                     break;
             }
         }
-        await StoreBench.UntilAsync(() => store.Current.Release == model.Release && view.Value == model.Number, $"the newest document (seed {seed})");
-        await StoreBench.UntilAsync(() => Interlocked.Read(ref last) == model.Release, $"the last event (seed {seed})");
+        await Poll.UntilAsync(() => store.Current.Release == model.Release && view.Value == model.Number, $"the newest document (seed {seed})");
+        await Poll.UntilAsync(() => Interlocked.Read(ref last) == model.Release, $"the last event (seed {seed})");
         await ending.CancelAsync();
         await Task.WhenAll(readers);
         wrong.ShouldBeEmpty($"seed {seed}");

@@ -22,7 +22,7 @@ public sealed class LocalStoreTests
         store.Replace(new Dictionary<string, string>(StringComparer.Ordinal) { ["b"] = "x\"\n", ["a"] = "1" }, ["b"]);
         store.Replace(new Dictionary<string, string>(StringComparer.Ordinal) { ["a"] = "2" });
         store.Current.Text("a").ShouldBe("2");
-        await StoreBench.UntilAsync(() => changes.Count == 1, "the change");
+        await Poll.UntilAsync(() => changes.Count == 1, "the change");
         changes.Single().Keys.ShouldBe(["a", "b"]);
         view.Value.ShouldBe("2");
     }
@@ -48,23 +48,23 @@ public sealed class LocalStoreTests
             {
                 await file.WriteAsync(Encoding.UTF8.GetBytes(part));
                 await file.FlushAsync();
-                await StoreBench.UntilAsync(() => store.Status.Reason?.Contains("not valid JSON", StringComparison.Ordinal) == true, "the status");
+                await Poll.UntilAsync(() => store.Status.Reason?.Contains("not valid JSON", StringComparison.Ordinal) == true, "the status");
                 store.Status.Reason!.ShouldNotContain("hunter2");
                 store.Current.Text("db.host").ShouldBe("db1");
             }
             await file.WriteAsync("}"u8.ToArray());
         }
-        await StoreBench.UntilAsync(() => changes.Count == 1 && store.Status.Connected, "the change");
+        await Poll.UntilAsync(() => changes.Count == 1 && store.Status.Connected, "the change");
         store.Current.Values.Keys.ShouldBe(["a", "b"]);
 
         // Replaced as editors and mounts do it; the same data raises nothing.
         File.WriteAllText(directory.File("next"), """{"b":2,"a":"hunter2"}""");
         File.Move(directory.File("next"), path, overwrite: true);
-        await StoreBench.UntilAsync(() => store.Current.Release == 3, "the new file");
+        await Poll.UntilAsync(() => store.Current.Release == 3, "the new file");
         File.Delete(path);
-        await StoreBench.UntilAsync(() => store.Status.Reason?.Contains("there is no", StringComparison.Ordinal) == true, "the missing file");
+        await Poll.UntilAsync(() => store.Status.Reason?.Contains("there is no", StringComparison.Ordinal) == true, "the missing file");
         File.WriteAllText(path, """{"a":"y"}""");
-        await StoreBench.UntilAsync(() => changes.Count == 2, "the file that came back");
+        await Poll.UntilAsync(() => changes.Count == 2, "the file that came back");
         store.Current.Text("a").ShouldBe("y");
     }
 

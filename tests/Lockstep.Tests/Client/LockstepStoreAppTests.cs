@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using Lockstep.Client;
+using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
 
@@ -63,7 +64,7 @@ public sealed class LockstepStoreAppTests
         await using var _ = store;
         var old = store.Current;
         await connection.ChangeAsync(1, 2, """{"a":2}""");
-        await StoreBench.UntilAsync(() => store.Current.Release == 2, "the change");
+        await Poll.UntilAsync(() => store.Current.Release == 2, "the change");
         store.ReportApplied(old);
         store.ReportFailed(store.Current, new string('x', 600));
         (await connection.ReadAsync("failed")).GetProperty("reason").GetString()!.Length.ShouldBe(512);
@@ -98,12 +99,12 @@ public sealed class LockstepStoreAppTests
         (await entered.WaitAsync(FakeWatchServer.Deadline)).ShouldBeTrue();
         await connection.ChangeAsync(2, 3, """{"a":3,"b":1}""");
         await connection.ChangeAsync(3, 4, """{"a":4}""", """["b"]""");
-        await StoreBench.UntilAsync(() => store.Current.Text("a") == "4", "the newest");
+        await Poll.UntilAsync(() => store.Current.Text("a") == "4", "the newest");
         server.Refuse = _ => 401;
         await connection.CloseAsync(4401);
         await rejected.Task.WaitAsync(FakeWatchServer.Deadline);
         go.Release(2);
-        await StoreBench.UntilAsync(() => changes.Count == 2, "the folded change");
+        await Poll.UntilAsync(() => changes.Count == 2, "the folded change");
         var folded = changes.Last();
         (folded.Old.Release, folded.New.Release).ShouldBe((2, 4));
         folded.Keys.ShouldBe(["a"]);

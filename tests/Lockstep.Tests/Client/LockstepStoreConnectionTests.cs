@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using Lockstep.Client;
+using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
 
@@ -28,7 +29,7 @@ public sealed class LockstepStoreConnectionTests
         second.Subscribed.GetProperty("etag").GetString().ShouldBe("t1");
         await second.CurrentAsync(1, "t1");
         await second.ChangeAsync(1, 2, """{"a":2}""");
-        await StoreBench.UntilAsync(() => store.Current.Text("a") == "2", "the change");
+        await Poll.UntilAsync(() => store.Current.Text("a") == "2", "the change");
     }
 
     [Fact]
@@ -85,7 +86,7 @@ public sealed class LockstepStoreConnectionTests
         await using var _ = store;
         var clock = Stopwatch.StartNew();
         await first.SendAsync("""{"op":"goodbye","reason":"restarting","retryAfterMs":300}""");
-        await StoreBench.UntilAsync(() => store.Status is { Connected: false, Reason: { } reason } && reason.Contains("restarting", StringComparison.Ordinal), "the goodbye");
+        await Poll.UntilAsync(() => store.Status is { Connected: false, Reason: { } reason } && reason.Contains("restarting", StringComparison.Ordinal), "the goodbye");
         await server.GreetAsync();
         clock.ElapsedMilliseconds.ShouldBeGreaterThanOrEqualTo(290);
     }
@@ -112,7 +113,7 @@ public sealed class LockstepStoreConnectionTests
         var second = await server.GreetAsync();
         await second.CurrentAsync(1, "t1");
         await second.ChangeAsync(1, 2, """{"a":2}""");
-        await StoreBench.UntilAsync(() => store.Current.Text("a") == "2", "the change");
+        await Poll.UntilAsync(() => store.Current.Text("a") == "2", "the change");
     }
 
     [Fact]
@@ -155,13 +156,13 @@ public sealed class LockstepStoreConnectionTests
         var (store, first) = await StoreBench.OpenAsync(server, """{"a":1}""");
         await using var _ = store;
         await first.ChangeAsync(1, 5, """{"a":5}""");
-        await StoreBench.UntilAsync(() => store.Current.Release == 5, "the change");
+        await Poll.UntilAsync(() => store.Current.Release == 5, "the change");
         first.Abort();
         var behind = await server.ServeAsync(4, """{"a":4}""");
         await behind.Gone;
         store.Current.Text("a").ShouldBe("5");
         await server.ServeAsync(6, """{"a":6}""");
-        await StoreBench.UntilAsync(() => store.Current.Text("a") == "6", "the later one");
+        await Poll.UntilAsync(() => store.Current.Text("a") == "6", "the later one");
     }
 
     [Fact]
@@ -178,12 +179,12 @@ public sealed class LockstepStoreConnectionTests
         var seen = new ConcurrentQueue<StoreStatus>();
         store.StatusChanged += (_, status) => seen.Enqueue(status);
         await connection.ErrorAsync("not-found", "it was deleted");
-        await StoreBench.UntilAsync(() => seen.Any(s => !s.Connected && s.Reason == "it was deleted"), "the status");
+        await Poll.UntilAsync(() => seen.Any(s => !s.Connected && s.Reason == "it was deleted"), "the status");
         store.Current.Text("a").ShouldBe("3");
         await connection.SendAsync($$"""{"op":"stale","id":{{connection.Id}},"since":"2030-01-02T03:04:05Z","reason":"git does not answer"}""");
-        await StoreBench.UntilAsync(() => store.Current.Stale?.Reason == "git does not answer", "stale");
+        await Poll.UntilAsync(() => store.Current.Stale?.Reason == "git does not answer", "stale");
         await connection.SendAsync($$"""{"op":"stale","id":{{connection.Id}},"since":null,"reason":null}""");
-        await StoreBench.UntilAsync(() => store.Current.Stale is null && store.Status is { Connected: true, Reason: null }, "up to date again");
+        await Poll.UntilAsync(() => store.Current.Stale is null && store.Status is { Connected: true, Reason: null }, "up to date again");
     }
 
     [Fact]

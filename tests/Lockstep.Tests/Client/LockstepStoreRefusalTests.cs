@@ -23,7 +23,7 @@ public sealed class LockstepStoreRefusalTests
         var second = await server.GreetAsync();
         second.Authorization.ShouldBe("Bearer lks_two");
         await second.CurrentAsync(1, "t1");
-        await StoreBench.UntilAsync(() => store.Status.Connected, "the connection");
+        await Poll.UntilAsync(() => store.Status.Connected, "the connection");
         rejected.ShouldBeEmpty();
     }
 
@@ -38,12 +38,12 @@ public sealed class LockstepStoreRefusalTests
         var options = StoreBench.Options(server.Address).WithToken(() => Volatile.Read(ref token)) with { CacheFile = directory.File("cache") };
         var (store, first) = await StoreBench.OpenAsync(server, """{"a":1}""", options);
         await using var _ = store;
-        await StoreBench.UntilAsync(() => File.Exists(options.CacheFile), "the cache file");
+        await Poll.UntilAsync(() => File.Exists(options.CacheFile), "the cache file");
         var rejected = new ConcurrentQueue<(LockstepException Error, bool CacheThere)>();
         store.Rejected += (_, e) => rejected.Enqueue((e, File.Exists(options.CacheFile)));
         server.Refuse = context => context.Request.Headers.Authorization == "Bearer lks_two" ? null : close == 4401 ? 401 : 403;
         await first.CloseAsync(close);
-        await StoreBench.UntilAsync(() => server.Attempts >= 4, "more tries, slowly");
+        await Poll.UntilAsync(() => server.Attempts >= 4, "more tries, slowly");
         var only = rejected.Single();
         (only.Error.Code.Name, only.CacheThere).ShouldBe((code, false));
         only.Error.ToString().ShouldNotContain("lks_");
@@ -53,7 +53,7 @@ public sealed class LockstepStoreRefusalTests
         Volatile.Write(ref token, "lks_two");
         var second = await server.GreetAsync();
         await second.CurrentAsync(1, "t1");
-        await StoreBench.UntilAsync(() => store.Status.Connected && File.Exists(options.CacheFile), "the connection and the cache file");
+        await Poll.UntilAsync(() => store.Status.Connected && File.Exists(options.CacheFile), "the connection and the cache file");
         CacheFile.Read(options.CacheFile, "lks_two", new Subscription("payments", "production", null), TimeSpan.FromHours(1), TimeProvider.System.GetUtcNow())
             .Snapshot.Text("a").ShouldBe("1");
         rejected.Count.ShouldBe(1);

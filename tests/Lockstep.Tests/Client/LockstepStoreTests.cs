@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Text.Json;
 using Lockstep.Client;
+using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
 
@@ -21,7 +22,7 @@ public sealed class LockstepStoreTests
         store.Changed += (_, change) => changes.Enqueue(change);
         await connection.ReadAsync("applied");
         await connection.ChangeAsync(1, 9, """{"aa":2,"b":"y"}""", """["c"]""", ""","pinned":3,"secrets":["aa"]""");
-        await StoreBench.UntilAsync(() => changes.Count == 1, "the change");
+        await Poll.UntilAsync(() => changes.Count == 1, "the change");
         var change = changes.Single();
         change.Keys.ShouldBe(["aa", "b", "c"]);
         change.New.Values.Keys.ShouldBe(["a", "aa", "b"]);
@@ -85,13 +86,13 @@ public sealed class LockstepStoreTests
         var (store, first) = await StoreBench.OpenAsync(server, """{"a":1}""");
         await using var _ = store;
         await first.ChangeAsync(1, 50, """{"a":50}""");
-        await StoreBench.UntilAsync(() => store.Current.Release == 50, "the change");
+        await Poll.UntilAsync(() => store.Current.Release == 50, "the change");
         first.Abort();
         var second = await server.GreetAsync("e2");
         second.Subscribed.TryGetProperty("etag", out JsonElement _).ShouldBeFalse();
         second.Subscribed.TryGetProperty("release", out JsonElement _).ShouldBeFalse();
         store.Current.Release.ShouldBe(50);
         await second.SnapshotAsync(2, """{"a":2}""");
-        await StoreBench.UntilAsync(() => store.Current.Release == 2, "the document of the new history");
+        await Poll.UntilAsync(() => store.Current.Release == 2, "the document of the new history");
     }
 }

@@ -25,29 +25,29 @@ public sealed class StoreAgainstServerTests
 
         repository.Commit(("shop.yml", "color: green\npassword: ${secret:shop/db}\nextra: ${secret:shop/db}-x\n"));
         await server.RefreshAsync();
-        await StoreBench.UntilAsync(() => changes.Count == 1, "the commit");
+        await Poll.UntilAsync(() => changes.Count == 1, "the commit");
         changes.Last().Keys.ShouldBe(["color", "extra"]);
         (await server.PutValueAsync("shop/db", "two")).Ok();
-        await StoreBench.UntilAsync(() => changes.Count == 2, "the secret");
+        await Poll.UntilAsync(() => changes.Count == 2, "the secret");
         (store.Current.Text("password"), store.Current.Text("extra")).ShouldBe(("two", "two-x"));
 
         server.Options = server.Options with { Listen = ListenAddress.Loopback(new Uri(server.Server.Address).Port) };
         await server.StopAsync();
-        await StoreBench.UntilAsync(() => !store.Status.Connected, "the stop");
+        await Poll.UntilAsync(() => !store.Status.Connected, "the stop");
         store.Current.Text("password").ShouldBe("two");
         repository.Commit(("shop.yml", "color: blue\npassword: ${secret:shop/db}\n"));
         await server.StartAsync();
         await server.RefreshAsync();
-        await StoreBench.UntilAsync(() => store.Current.Text("color") == "blue", "what changed meanwhile");
+        await Poll.UntilAsync(() => store.Current.Text("color") == "blue", "what changed meanwhile");
         store.Current.Release.ShouldBe(server.Release);
 
         repository.Commit(("shop.yml", "color: ${color}\n"));
         await server.RefreshAsync();
-        await StoreBench.UntilAsync(() => store.Current.Stale is not null, "stale");
+        await Poll.UntilAsync(() => store.Current.Stale is not null, "stale");
         store.Current.Text("color").ShouldBe("blue");
         repository.Commit(("shop.yml", "color: blue\npassword: ${secret:shop/db}\n"));
         await server.RefreshAsync();
-        await StoreBench.UntilAsync(() => store.Current.Stale is null, "up to date again");
+        await Poll.UntilAsync(() => store.Current.Stale is null, "up to date again");
         (await server.Admin.GetAsync("/v1/audit/verify")).Ok();
     }
 
@@ -61,16 +61,16 @@ public sealed class StoreAgainstServerTests
         var token = reader.Token;
         var options = Options(server, () => Volatile.Read(ref token)) with { CacheFile = directory.File("cache") };
         await using var store = await LockstepStore.OpenAsync(options);
-        await StoreBench.UntilAsync(() => File.Exists(options.CacheFile), "the cache");
+        await Poll.UntilAsync(() => File.Exists(options.CacheFile), "the cache");
         var rejected = new TaskCompletionSource<bool>(TaskCreationOptions.RunContinuationsAsynchronously);
         store.Rejected += (_, _) => rejected.TrySetResult(File.Exists(options.CacheFile));
         var rolled = (await server.Admin.PostAsync($"/v1/tokens/{reader.Name}/roll")).Ok();
         (await rejected.Task.WaitAsync(FakeWatchServer.Deadline)).ShouldBeFalse();
         (await Should.ThrowAsync<LockstepException>(() => LockstepStore.OpenAsync(options))).Code.ShouldBe(ErrorCode.Unauthenticated);
         Volatile.Write(ref token, rolled.Json.GetProperty("token").GetString());
-        await StoreBench.UntilAsync(() => store.Status.Connected && File.Exists(options.CacheFile), "the new token");
+        await Poll.UntilAsync(() => store.Status.Connected && File.Exists(options.CacheFile), "the new token");
         (await server.PutValueAsync("shop/db", "two")).Ok();
-        await StoreBench.UntilAsync(() => store.Current.Text("password") == "two", "the secret");
+        await Poll.UntilAsync(() => store.Current.Text("password") == "two", "the secret");
     }
 
     [Fact]

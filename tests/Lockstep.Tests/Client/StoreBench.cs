@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Lockstep.Client;
 
 namespace Lockstep.Tests.Client;
@@ -35,15 +34,4 @@ internal static class StoreBench
     }
 
     public static string Text(this Snapshot snapshot, string key) => snapshot.Values[key].ToString();
-
-    /// <summary>Waits until it holds.</summary>
-    public static async Task UntilAsync(Func<bool> condition, string what)
-    {
-        var clock = Stopwatch.StartNew();
-        while (!condition())
-        {
-            if (clock.Elapsed > FakeWatchServer.Deadline) throw new TimeoutException($"not within {FakeWatchServer.Deadline}: {what}");
-            await Task.Delay(TimeSpan.FromMilliseconds(5), TimeProvider.System);
-        }
-    }
 }

@@ -68,6 +68,10 @@ public sealed class JsonAndPropertiesFileTests
         ConfigFiles.ParseText("a.properties", text).Documents.Length.ShouldBe(documents);
 
     [Fact]
+    public void A_property_keeps_its_line_and_column_also_when_a_comment_takes_a_separator_back() =>
+        ConfigFiles.ParseText("a.properties", "a = 1\n#---\n# c\n  b:2").Documents[0].Entries.Select(e => (e.Line, e.Column)).ShouldBe([(1, 5), (4, 5)]);
+
+    [Fact]
     public void Properties_that_are_not_utf8_are_latin1() =>
         ConfigFileParser.Parse("a.properties", Encoding.Latin1.GetBytes("a=ü")).Documents[0].Entries[0].Value.Text.ShouldBe("ü");
 

@@ -45,7 +45,7 @@ public sealed class LimitTests : IAsyncLifetime
     {
         var guesser = new TestCaller(_server, "lks_guess");
         var statuses = new List<int>();
-        for (var i = 0; i <= CallRates.FailureBurst; i++) statuses.Add((await guesser.GetAsync("/v1/whoami")).Status);
+        for (var i = 0; i <= RateLimits.FailureBurst; i++) statuses.Add((await guesser.GetAsync("/v1/whoami")).Status);
         statuses[..^1].ShouldAllBe(s => s == 401);
         statuses[^1].ShouldBe(429);
         (await _server.Admin.GetAsync("/v1/whoami")).Ok();

@@ -65,16 +65,6 @@ public sealed class PlanTests
     }
 
     [Fact]
-    public async Task A_number_that_turns_into_text_is_a_warning()
-    {
-        using var repository = Repository();
-        await using var server = await StartAsync(repository);
-        var plan = await PlanAsync(server.Admin, new { files = new Dictionary<string, string?> { ["shop.yml"] = "color: red\nport: '80'\n" } });
-        plan.GetProperty("valid").GetBoolean().ShouldBeTrue();
-        plan.GetProperty("documents")[0].GetProperty("warnings")[0].GetProperty("key").GetString().ShouldBe("port");
-    }
-
-    [Fact]
     public async Task Secrets_can_be_planned_too_and_together_with_files()
     {
         using var repository = Repository();

@@ -3,7 +3,6 @@ using System.Net.Sockets;
 using System.Security.Cryptography;
 using System.Text;
 using Lockstep.Client;
-using Lockstep.Tests.Client;
 using Lockstep.Tests.Config.Git;
 using Lockstep.Tests.Support;
 using Shouldly;
@@ -145,7 +144,7 @@ public sealed class WebhookTests : IAsyncLifetime
         await server.StartAsync();
         await server.Server.Repository.CommitAsync("main", null, new Dictionary<string, byte[]?> { ["shop.yml"] = "n: 1\n"u8.ToArray() }, "ann", "first", CancellationToken.None);
         (await server.Nobody.SendAsync("POST", Path, Body, Signatures("gitea", Secret, Body))).Status.ShouldBe(202);
-        await StoreBench.UntilAsync(() => server.Release == 2, "the commit is a release");
+        await Poll.UntilAsync(() => server.Release == 2, "the commit is a release");
     }
 
     [Fact]
@@ -185,17 +184,17 @@ public sealed class WebhookTests : IAsyncLifetime
         using var hang = new ManualResetEventSlim();
         remote.OnRequest = () => hang.Wait(TimeSpan.FromSeconds(50));
         await DeliverAsync(server);
-        await StoreBench.UntilAsync(() => remote.Fetches == started + 1, "a fetch hangs");
+        await Poll.UntilAsync(() => remote.Fetches == started + 1, "a fetch hangs");
         await Task.WhenAll(Enumerable.Range(0, 300).Select(_ => DeliverAsync(server)));
         remote.Fetches.ShouldBe(started + 1);
 
         hang.Set();
-        await StoreBench.UntilAsync(() => remote.Fetches == started + 2, "one more fetch for all of them");
+        await Poll.UntilAsync(() => remote.Fetches == started + 2, "one more fetch for all of them");
         // Had more been waiting, they would come before this one.
         _repository.Commit(("shop.yml", "n: 1\n"));
         var release = server.Release;
         await DeliverAsync(server);
-        await StoreBench.UntilAsync(() => server.Release > release, "the commit is served");
+        await Poll.UntilAsync(() => server.Release > release, "the commit is served");
         remote.Fetches.ShouldBeLessThanOrEqualTo(started + 3);
     }
 
@@ -210,7 +209,7 @@ public sealed class WebhookTests : IAsyncLifetime
     }
 
     private Task ServedAsync(string n) =>
-        StoreBench.UntilAsync(() => _server.Admin.ConfigAsync("shop/dev").GetAwaiter().GetResult().Ok().Value("n") == n, $"n is {n}");
+        Poll.UntilAsync(() => _server.Admin.ConfigAsync("shop/dev").GetAwaiter().GetResult().Ok().Value("n") == n, $"n is {n}");
 
     private static (string Name, string Value)[] Signatures(string host, string secret, string body)
     {

@@ -1,7 +1,6 @@
 using System.Text;
 using Lockstep.Config.Git;
 using Lockstep.Releases;
-using Lockstep.Secrets;
 using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
@@ -51,23 +50,6 @@ public sealed class CandidateTests
         server.Release.ShouldBe(release);
         (await server.Server.Repository.RefsAsync(default)).ShouldBe(refs);
         Directory.GetDirectories(server.Server.Repository.Directory, "lockstep-objects-*").ShouldBeEmpty();
-    }
-
-    [Fact]
-    public async Task A_candidate_may_have_secrets_at_other_versions_beside_files()
-    {
-        using var repository = TestRepository.With(("a.yml", "s: ${secret:one#f}\n"), ("b.yml", "x: 1\n"));
-        await using var server = await TestServer.StartAsync(repository);
-        (await server.PutAsync("one", """{"f":1}""")).Ok();
-        (await server.Admin.PutAsync("/v1/secrets/one?activate=false", new { value = """{"g":1}""" })).Ok();
-        foreach (var service in new[] { "a", "b" }) (await server.Admin.ConfigAsync(service + "/dev")).Ok();
-
-        var report = await server.Gate.Candidates.EvaluateAsync(
-            server.Server.Repository.Reader, state => state with { Active = state.Active.SetItem(SecretId.Parse("one"), 2) }, default);
-        var a = report.Documents.ShouldHaveSingleItem();
-        (a.Key.ToString(), a.Breaks).ShouldBe(("a/dev", true));
-        a.Errors.ShouldHaveSingleItem().Message.ShouldContain("no field 'f'");
-        report.AddedSecrets.ShouldBeEmpty();
     }
 
     [Fact]

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
+using Lockstep.Access;
 using Lockstep.Client;
-using Lockstep.Server;
 using Lockstep.Settings;
 using Lockstep.Tests.Support;
 using Shouldly;
@@ -126,7 +126,7 @@ public sealed class HistoryTests
         {
             var known = model.Keys.Where(k => k.Document == document).Min(k => k.Release);
             var expected = Enumerable.Range((int)known + 1, (int)(newest - known)).Select(n => (long)n).Where(n => model[(document, n)] != model[(document, n - 1)]).Reverse();
-            var history = (await server.Gate.HistoryAsync(LockstepServer.SystemCall("test"), Key(document), long.MaxValue, 1000, default)).Select(r => r.Number).Where(n => n > known);
+            var history = (await server.Gate.HistoryAsync(CallContext.System("test"), Key(document), long.MaxValue, 1000, default)).Select(r => r.Number).Where(n => n > known);
             history.ShouldBe(expected, $"seed {seed}: {document}");
             var valid = model.Where(m => m.Key.Document == document && m.Value is not null).Select(m => m.Key.Release).ToArray();
             for (var n = 0; n < 25; n++, checkedPairs++)
@@ -138,7 +138,7 @@ public sealed class HistoryTests
             for (var n = 0; n < 10; n++)
             {
                 var to = valid[random.Next(valid.Length)];
-                await server.Gate.RollbackAsync(LockstepServer.SystemCall("test"), Key(document), to, default);
+                await server.Gate.RollbackAsync(CallContext.System("test"), Key(document), to, default);
                 (await LookAsync(server, document)).ShouldBe(model[(document, to)], $"seed {seed}: {document} back to {to}");
             }
         }
@@ -146,12 +146,12 @@ public sealed class HistoryTests
     }
 
     private static Task<Lockstep.Gate.SecretChange> PutAsync(TestServer server, string id, int number) =>
-        server.Gate.PutSecretAsync(LockstepServer.SystemCall("test"), new(Lockstep.Secrets.SecretId.Parse(id), new($"value-{number}"), "t", Staged: false), number <= 2 ? 0 : null, force: true, default);
+        server.Gate.PutSecretAsync(CallContext.System("test"), new(Lockstep.Secrets.SecretId.Parse(id), new($"value-{number}"), "t", Staged: false), number <= 2 ? 0 : null, force: true, default);
 
     // No two versions have the same value, so that other versions are other values.
     private static async Task<int> StepAsync(TestServer server, Random random, int made)
     {
-        var (gate, call) = (server.Gate, LockstepServer.SystemCall("test"));
+        var (gate, call) = (server.Gate, CallContext.System("test"));
         var id = random.Next(2) == 0 ? "one" : "two";
         try
         {
@@ -197,7 +197,7 @@ public sealed class HistoryTests
         if (random.Next(12) == 0) text.Append("broken: [\n");
         var parent = server.Gate.Lane.Live.Release.CommitOf("main");
         await server.Server.Repository.CommitAsync("main", parent, new Dictionary<string, byte[]?> { [file] = Encoding.UTF8.GetBytes(text.ToString()) }, "t", "change", default);
-        await server.Gate.RefreshAsync(LockstepServer.SystemCall("test"), default);
+        await server.Gate.RefreshAsync(CallContext.System("test"), default);
     }
 
     // Every step makes one release or none.
@@ -211,7 +211,7 @@ public sealed class HistoryTests
     {
         try
         {
-            var read = await server.Gate.ReadConfigAsync(LockstepServer.SystemCall("test"), Key(document), null, null, default);
+            var read = await server.Gate.ReadConfigAsync(CallContext.System("test"), Key(document), null, null, default);
             return read.Head.Stale is null ? Encoding.UTF8.GetString(read.Document.Json.Span) : null;
         }
         catch (LockstepException e) when (e.Code == ErrorCode.InvalidConfig)
@@ -223,7 +223,7 @@ public sealed class HistoryTests
     private static async Task CheckDiffAsync(TestServer server, string document, (long Release, string Text) from, (long Release, string Text) to, string context)
     {
         var (old, next) = (Values(from.Text), Values(to.Text));
-        var diff = await server.Gate.DiffAsync(LockstepServer.SystemCall("test"), Key(document), from.Release, to.Release, default);
+        var diff = await server.Gate.DiffAsync(CallContext.System("test"), Key(document), from.Release, to.Release, default);
         string.Join(",", diff.Added).ShouldBe(string.Join(",", next.Keys.Except(old.Keys).Order(StringComparer.Ordinal)), customMessage: context);
         string.Join(",", diff.Removed).ShouldBe(string.Join(",", old.Keys.Except(next.Keys).Order(StringComparer.Ordinal)), customMessage: context);
         diff.Changed.Select(c => c.Key).ShouldBe(old.Keys.Intersect(next.Keys).Where(k => old[k] != next[k]).Order(StringComparer.Ordinal).ToList(), context);

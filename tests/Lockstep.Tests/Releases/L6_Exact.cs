@@ -5,7 +5,6 @@ using Lockstep.Config;
 using Lockstep.Gate;
 using Lockstep.Releases;
 using Lockstep.Secrets;
-using Lockstep.Server;
 using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
@@ -25,7 +24,7 @@ public sealed class L6_Exact
     private static readonly string[] s_extensions = [".yml", ".yaml", ".properties", ".json"];
     private static readonly string[] s_directories = ["", "", "shared/", "teams/one/", "teams/two/", "services/a/", "services/b/", "dev/", "prod/", "deep/x/y/", "elsewhere/"];
     private static readonly string[] s_secrets = ["one", "two", "dir/three"];
-    private static readonly CallContext s_call = LockstepServer.SystemCall("test");
+    private static readonly CallContext s_call = CallContext.System("test");
 
     [Theory]
     [InlineData(1)]

@@ -1,5 +1,4 @@
 using Lockstep.Releases;
-using Lockstep.Tests.Client;
 using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
@@ -113,7 +112,7 @@ public sealed class RefreshScheduleTests
     // What waits goes on in its own time once its timer has fired: while none is set, the clock stands still.
     private async Task StepAsync(Task due, TimeSpan by)
     {
-        await StoreBench.UntilAsync(() => due.IsCompleted || _time.Waiting > 0, "the schedule waits for the clock");
+        await Poll.UntilAsync(() => due.IsCompleted || _time.Waiting > 0, "the schedule waits for the clock");
         if (!due.IsCompleted) _time.Advance(by);
     }
 }

@@ -12,7 +12,7 @@ internal static class Poll
         var begun = TimeProvider.System.GetTimestamp();
         while (!await condition())
         {
-            if (TimeProvider.System.GetElapsedTime(begun) > s_patience) throw new TimeoutException($"after {s_patience} it is not so that {what}");
+            if (TimeProvider.System.GetElapsedTime(begun) > s_patience) throw new TimeoutException($"not within {s_patience}: {what}");
             await Task.Delay(TimeSpan.FromMilliseconds(20), TimeProvider.System);
         }
     }

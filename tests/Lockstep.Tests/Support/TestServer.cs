@@ -44,39 +44,16 @@ internal sealed class TestServer : IAsyncDisposable
 
     public long Release => Gate.Lane.Live.Release.Number;
 
-    public static async Task<TestServer> StartAsync(
-        TestRepository repository, Func<ServerOptions, ServerOptions>? with = null, TimeProvider? time = null, string? database = null)
-    {
-        var server = Create(repository.Path, with, time, database);
-        try
-        {
-            await server.StartAsync();
-            server.Admin = await server.AsAsync("admin");
-            return server;
-        }
-        catch
-        {
-            await server.DisposeAsync();
-            throw;
-        }
-    }
+    public static Task<TestServer> StartAsync(
+        TestRepository repository, Func<ServerOptions, ServerOptions>? with = null, TimeProvider? time = null, string? database = null) =>
+        StartedAsync(Create(repository.Path, with, time, database));
 
     /// <summary>A server with a repository of its own, empty at first.</summary>
-    public static async Task<TestServer> StartEmbeddedAsync(Func<ServerOptions, ServerOptions>? with = null, GitLimits? limits = null)
+    public static Task<TestServer> StartEmbeddedAsync(Func<ServerOptions, ServerOptions>? with = null, GitLimits? limits = null)
     {
         var server = Create("", o => (with ?? (x => x))(o with { Config = o.Config with { Url = null } }));
         server.GitLimits = limits;
-        try
-        {
-            await server.StartAsync();
-            server.Admin = await server.AsAsync("admin");
-            return server;
-        }
-        catch
-        {
-            await server.DisposeAsync();
-            throw;
-        }
+        return StartedAsync(server);
     }
 
     /// <summary>A server that is not started yet.</summary>
@@ -117,7 +94,7 @@ internal sealed class TestServer : IAsyncDisposable
     public async Task<TestCaller> AsAsync(string role, Func<NewToken, NewToken>? narrow = null)
     {
         var request = new NewToken($"t{Interlocked.Increment(ref _tokens)}-{role}", role);
-        var made = await Gate.CreateTokenAsync(LockstepServer.SystemCall("test"), narrow is null ? request : narrow(request), CancellationToken.None);
+        var made = await Gate.CreateTokenAsync(CallContext.System("test"), narrow is null ? request : narrow(request), CancellationToken.None);
         return new TestCaller(this, made.Token!.Value.Export()) { Name = made.Record.Name, TokenId = made.Record.Id };
     }
 
@@ -146,6 +123,21 @@ internal sealed class TestServer : IAsyncDisposable
         {
             using var response = await _http.SendAsync(request);
             return new Answer((int)response.StatusCode, await response.Content.ReadAsByteArrayAsync(), [.. response.Headers.Concat(response.Content.Headers)]);
+        }
+    }
+
+    private static async Task<TestServer> StartedAsync(TestServer server)
+    {
+        try
+        {
+            await server.StartAsync();
+            server.Admin = await server.AsAsync("admin");
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
         }
     }
 

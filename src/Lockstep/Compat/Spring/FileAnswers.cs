@@ -18,7 +18,7 @@ internal sealed class FileAnswers(Gate.Gate gate)
         var binary = request.Headers.Accept.Any(a => a?.Contains(OctetStream, StringComparison.OrdinalIgnoreCase) == true);
         var charset = CharsetOf(request);
         var fill = !binary && Parameters.Flag(request, "resolvePlaceholders", true);
-        var read = await gate.ReadFileAsync(call, query, new FileQuery(SpringNames.Path(path), fill ? charset : null, SinceOf(request)), context.RequestAborted);
+        var read = await gate.ReadServiceFileAsync(call, query, new FileQuery(SpringNames.Path(path), fill ? charset : null, SinceOf(request)), context.RequestAborted);
         context.Response.Headers.LastModified = read.LastModified.ToString("R", CultureInfo.InvariantCulture);
         if (read.NotModified) context.Response.StatusCode = 304;
         else if (binary) await SpringAnswers.BytesAsync(context, read.Content, OctetStream);

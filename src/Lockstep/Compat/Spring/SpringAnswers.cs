@@ -1,9 +1,9 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text;
-using System.Text.Encodings.Web;
 using System.Text.Json;
 using Lockstep.Client;
+using Lockstep.Gate;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
 
@@ -15,9 +15,7 @@ internal static class SpringAnswers
     public const string Json = "application/json";
     public const string PlainText = "text/plain;charset=UTF-8";
 
-    private static readonly JsonWriterOptions s_writerOptions = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
-
-    public static Task TextAsync(HttpContext context, string text, string contentType = PlainText) => BytesAsync(context, Encoding.UTF8.GetBytes(text), contentType);
+    public static Task TextAsync(HttpContext context, string text) => BytesAsync(context, Encoding.UTF8.GetBytes(text), PlainText);
 
     public static Task BytesAsync(HttpContext context, ReadOnlyMemory<byte> bytes, string contentType)
     {
@@ -30,7 +28,7 @@ internal static class SpringAnswers
     public static Task JsonAsync(HttpContext context, Action<Utf8JsonWriter> write, string contentType = Json)
     {
         var buffer = new ArrayBufferWriter<byte>();
-        using (var json = new Utf8JsonWriter(buffer, s_writerOptions)) write(json);
+        using (var json = new Utf8JsonWriter(buffer, DocumentRenderer.WriterOptions)) write(json);
         return BytesAsync(context, buffer.WrittenMemory, contentType);
     }
 

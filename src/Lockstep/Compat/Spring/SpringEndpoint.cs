@@ -1,7 +1,6 @@
 using Lockstep.Access;
 using Lockstep.Client;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Logging;
 
 namespace Lockstep.Compat.Spring;
 
@@ -9,7 +8,7 @@ namespace Lockstep.Compat.Spring;
 /// <c>/spring/…</c>: answers as a Spring Cloud Config Server over the same gate. Which route a path means depends on the number of its segments and the
 /// form of the last, so it is taken apart here.
 /// </summary>
-internal sealed partial class SpringEndpoint(Gate.Gate gate, ILogger<SpringEndpoint> log)
+internal sealed class SpringEndpoint(Gate.Gate gate)
 {
     /// <summary>The pattern of all its routes.</summary>
     public const string Pattern = "/spring/{**path}";
@@ -56,7 +55,7 @@ internal sealed partial class SpringEndpoint(Gate.Gate gate, ILogger<SpringEndpo
     private async Task MonitorAsync(HttpContext context, CallContext call)
     {
         // Asked before the body is read, of which little is believed anyhow: a fetch too many finds nothing new.
-        await gate.RefreshSoonAsync(call, LogFetchFailed);
+        await gate.RefreshSoonAsync(call);
         var paths = MonitorPaths.Of(context.Request, await Bodies.TextAsync(context));
         await SpringAnswers.JsonAsync(context, json =>
         {
@@ -74,9 +73,4 @@ internal sealed partial class SpringEndpoint(Gate.Gate gate, ILogger<SpringEndpo
     }
 
     private static LockstepException Nothing() => new(ErrorCode.NotFound, "No message available");
-
-    private void LogFetchFailed(Exception e) => LogFetchFailed((e as LockstepException)?.Message ?? e.ToString());
-
-    [LoggerMessage(Level = LogLevel.Warning, Message = "The fetch that /spring/monitor asked for failed: {Reason}")]
-    private partial void LogFetchFailed(string reason);
 }

@@ -55,11 +55,11 @@ internal sealed class GitRepository : IAsyncDisposable
     /// <summary>
     /// Opens the embedded repository (<c>config.url</c> null; made when missing) or the mirror of the remote. Throws, with the way out, when there is
     /// nothing to serve: a remote that cannot be fetched the first time, branches without the tracked one (unless <paramref name="branchMayBeGone"/>, because
-    /// what it stood at is known, or there is a master in place of a main and <paramref name="masterWillDo"/>), a damaged repository.
+    /// what it stood at is known, or there is a master in place of a main and <paramref name="masterFallback"/>), a damaged repository.
     /// </summary>
     public static async Task<GitRepository> OpenAsync(
         ConfigOptions options, string dataDirectory, (ILogger Logger, TimeProvider Time, GitLimits Limits) parts, CancellationToken cancellationToken,
-        bool branchMayBeGone = false, bool masterWillDo = false)
+        bool branchMayBeGone = false, bool masterFallback = false)
     {
         if (!GitNames.IsBranchName(options.Branch))
             throw new LockstepException(ErrorCode.BadRequest, $"config.branch: '{GitNames.Shown(options.Branch)}' cannot be the name of a branch");
@@ -81,7 +81,7 @@ internal sealed class GitRepository : IAsyncDisposable
         var repository = new GitRepository(git, mirror, options.Branch, parts.Logger) { OpenFailure = failure };
         try
         {
-            if (!branchMayBeGone) await repository.CheckBranchAsync(remote?.Url ?? git.Directory, masterWillDo, cancellationToken);
+            if (!branchMayBeGone) await repository.CheckBranchAsync(remote?.Url ?? git.Directory, masterFallback, cancellationToken);
             return repository;
         }
         catch
@@ -96,15 +96,8 @@ internal sealed class GitRepository : IAsyncDisposable
     {
         if (_mirror is null)
             return;
-        await _write.WaitAsync(cancellationToken);
-        try
-        {
-            await _mirror.FetchAsync(cancellationToken);
-        }
-        finally
-        {
-            _write.Release();
-        }
+        using var held = await LockAsync(cancellationToken);
+        await _mirror.FetchAsync(cancellationToken);
     }
 
     /// <summary>
@@ -179,15 +172,8 @@ internal sealed class GitRepository : IAsyncDisposable
     {
         if (_mirror is not null)
             throw new LockstepException(ErrorCode.Conflict, "config.url is set, so that the repository is written by its remote: push there");
-        await _write.WaitAsync(cancellationToken);
-        try
-        {
-            return await new GitCommits(_git).CommitAsync(branch, expectedParent, files, (author, message), cancellationToken);
-        }
-        finally
-        {
-            _write.Release();
-        }
+        using var held = await LockAsync(cancellationToken);
+        return await new GitCommits(_git).CommitAsync(branch, expectedParent, files, (author, message), cancellationToken);
     }
 
     /// <summary>What git may take.</summary>
@@ -274,7 +260,7 @@ internal sealed class GitRepository : IAsyncDisposable
         GitScratch.RemoveLeftovers(git);
     }
 
-    private async Task CheckBranchAsync(string name, bool masterWillDo, CancellationToken cancellationToken)
+    private async Task CheckBranchAsync(string name, bool masterFallback, CancellationToken cancellationToken)
     {
         var refs = await RefsAsync(cancellationToken);
         if (refs.ContainsKey(GitNames.BranchRef(_branch)))
@@ -287,7 +273,7 @@ internal sealed class GitRepository : IAsyncDisposable
             return;
         }
 
-        if (masterWillDo && _branch == "main" && branches.Contains("master", StringComparer.Ordinal))
+        if (masterFallback && _branch == "main" && branches.Contains("master", StringComparer.Ordinal))
         {
             _logger.OnlyMaster(name);
             return;

@@ -17,7 +17,7 @@ internal sealed class FlatEntries
     public bool IsEmpty => _entries.Count == 0;
 
     /// <summary>The same flat key again replaces the earlier value.</summary>
-    public void Add(string key, ScalarValue value, int line, int column = 1)
+    public void Add(string key, ScalarValue value, int line, int column)
     {
         Charge(key, value.Text, line);
         var entry = new PropertyEntry(key, value, line, column);

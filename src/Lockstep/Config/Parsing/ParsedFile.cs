@@ -2,10 +2,7 @@ using System.Collections.Immutable;
 
 namespace Lockstep.Config.Parsing;
 
-/// <summary>
-/// What one file says, or why it does not parse. It depends on the bytes and the extension alone, so it may be kept by (blob id, extension);
-/// the file in <paramref name="Error"/> is replaced by the path asked for when sources are put together.
-/// </summary>
+/// <summary>What one file says, or why it does not parse. It depends on the bytes and the path alone, so it may be kept by both.</summary>
 internal sealed record ParsedFile(ImmutableArray<ParsedDocument> Documents, ConfigError? Error)
 {
     public static ParsedFile Failed(string path, int line, string message) => new([], new ConfigError(new(path, line), null, message));

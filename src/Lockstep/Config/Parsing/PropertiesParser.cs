@@ -33,7 +33,7 @@ internal static class PropertiesParser
             // A comment right after a separator takes the separator back.
             if (entries.IsEmpty && documents.Count > 0)
             {
-                foreach (var entry in documents[^1]) entries.Add(entry.Key, entry.Value, entry.Line);
+                foreach (var entry in documents[^1]) entries.Add(entry.Key, entry.Value, entry.Line, entry.Column);
                 documents.RemoveAt(documents.Count - 1);
             }
         }

@@ -12,7 +12,7 @@ namespace Lockstep.Server;
 
 /// <summary>One JSON object a line: <c>Timestamp</c> (UTC), <c>LogLevel</c>, <c>Category</c>, <c>Message</c>, <c>TraceId</c> and <c>SpanId</c> of the request it was written in,
 /// <c>State</c> with the message's parts, and <c>Exception</c>.</summary>
-internal sealed class JsonLines(TimeProvider time) : ConsoleFormatter(FormatterName)
+internal sealed class JsonLineFormatter(TimeProvider time) : ConsoleFormatter(FormatterName)
 {
     public const string FormatterName = "lockstep-json";
 

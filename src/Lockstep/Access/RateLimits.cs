@@ -10,7 +10,7 @@ namespace Lockstep.Access;
 /// How much one caller may ask, so that none takes the server from the others: requests by token, and failed authentications by address, which keep no token
 /// that is valid from being heard. Nothing waits, nothing is locked or allocated, and what is kept does not grow.
 /// </summary>
-internal sealed class CallRates(int requestsPerSecond, TimeProvider time)
+internal sealed class RateLimits(int requestsPerSecond, TimeProvider time)
 {
     /// <summary>What a caller that was quiet may ask at once: so many seconds' worth.</summary>
     public const int BurstSeconds = 2;
@@ -29,7 +29,7 @@ internal sealed class CallRates(int requestsPerSecond, TimeProvider time)
     private static readonly KeyValuePair<string, object?> s_byToken = new("by", "token");
     private static readonly KeyValuePair<string, object?> s_byAddress = new("by", "address");
 
-    private readonly Rate[] _failures = [.. Enumerable.Range(0, Places).Select(_ => new Rate())];
+    private readonly TokenBucket[] _failures = [.. Enumerable.Range(0, Places).Select(_ => new TokenBucket())];
 
     /// <summary>Counts a request of an identified caller.</summary>
     /// <exception cref="LockstepException">rate-limited, with the time to wait.</exception>
@@ -62,7 +62,7 @@ internal sealed class CallRates(int requestsPerSecond, TimeProvider time)
 }
 
 /// <summary>One bucket: the moment until which what was asked so far is paid for (the generic cell rate algorithm of ITU-T I.371).</summary>
-internal sealed class Rate
+internal sealed class TokenBucket
 {
     private long _paidUntil;
 
