@@ -40,6 +40,6 @@ internal static partial class ServeVerb
     [LoggerMessage(Level = LogLevel.Information, Message = "Listening on {Address}, management on {Management}, at release {Release}")]
     private static partial void LogListening(ILogger log, string address, string management, long release);
 
-    [LoggerMessage(Level = LogLevel.Information, Message = "Stopping: requests under way finish, new ones are refused")]
+    [LoggerMessage(Level = LogLevel.Information, Message = "Stopping: readiness is refused, and requests under way finish")]
     private static partial void LogStopping(ILogger log);
 }

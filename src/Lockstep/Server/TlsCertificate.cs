@@ -61,6 +61,7 @@ internal sealed partial class TlsCertificate : IAsyncDisposable
         var left = end - _time.GetUtcNow();
         if (Volatile.Read(ref _failure) is { } failure) return $"warning: the files were changed and can't be used, the certificate before them is: {failure}";
         if (left <= TimeSpan.Zero) return $"warning: the certificate ended at {end:u}";
+        if (StartOf(Leaf) is var start && start > _time.GetUtcNow()) return $"warning: the certificate is valid from {start:u} on only";
         return left < TimeSpan.FromDays(7) ? $"warning: the certificate ends in {left.TotalDays:0.0} days, at {end:u}" : "ok";
     }
 
@@ -100,6 +101,7 @@ internal sealed partial class TlsCertificate : IAsyncDisposable
             }
             var next = Load(_options, certificate, key);
             if (EndOf(next.Leaf) <= _time.GetUtcNow()) throw Refused(_options.Certificate, $"ended at {EndOf(next.Leaf):u}");
+            if (StartOf(next.Leaf) > _time.GetUtcNow()) throw Refused(_options.Certificate, $"is valid from {StartOf(next.Leaf):u} on only");
             // Those who shake hands now have the old one; it is left to the garbage collector.
             Volatile.Write(ref _loaded, next);
             Volatile.Write(ref _failure, null);
@@ -122,8 +124,21 @@ internal sealed partial class TlsCertificate : IAsyncDisposable
 
     private void Tell()
     {
-        if (!OperatingSystem.IsWindows() && (File.GetUnixFileMode(_options.Key) & (UnixFileMode.OtherRead | UnixFileMode.OtherWrite)) != UnixFileMode.None) LogOpen(_options.Key);
+        if (IsOpenToAll(_options.Key)) LogOpen(_options.Key);
         if (State() is not "ok" and var state) LogState(state);
+    }
+
+    private static bool IsOpenToAll(string path)
+    {
+        try
+        {
+            return !OperatingSystem.IsWindows() && (File.GetUnixFileMode(path) & (UnixFileMode.OtherRead | UnixFileMode.OtherWrite)) != UnixFileMode.None;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Gone again since it was read: the next look tells.
+            return false;
+        }
     }
 
     private static Loaded Load(TlsOptions options)
@@ -181,6 +196,8 @@ internal sealed partial class TlsCertificate : IAsyncDisposable
         ApplicationProtocols = [SslApplicationProtocol.Http11],
         AllowRenegotiation = false,
     };
+
+    private static DateTimeOffset StartOf(X509Certificate2 certificate) => new(certificate.NotBefore.ToUniversalTime(), TimeSpan.Zero);
 
     private static DateTimeOffset EndOf(X509Certificate2 certificate) => new(certificate.NotAfter.ToUniversalTime(), TimeSpan.Zero);
 

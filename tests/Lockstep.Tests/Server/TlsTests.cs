@@ -95,11 +95,14 @@ public sealed class TlsTests : IDisposable
         (await http.GetStringAsync(new Uri(server.Server.ManagementAddress + "/readyz"))).ShouldContain("\"certificate\":\"ok\"");
     }
 
-    [Fact]
-    public async Task A_pair_that_has_ended_is_not_taken()
+    [Theory]
+    [InlineData(-20, -1)]
+    [InlineData(1, 20)]
+    public async Task A_pair_that_has_ended_or_not_begun_is_not_taken(int from, int until)
     {
         await using var server = await StartAsync("first");
-        Write(_authority.Issue("second", TimeProvider.System.GetUtcNow().AddDays(-1)));
+        var now = TimeProvider.System.GetUtcNow();
+        Write(_authority.Issue("second", now.AddDays(until), now.AddDays(from)));
         await Poll.UntilAsync(() => server.Logs.Lines.Any(l => l.Contains("The certificate in use is kept", StringComparison.Ordinal)), "it is told");
         (await NameAsync(server)).ShouldBe("first");
     }

@@ -22,9 +22,9 @@ internal sealed class TestAuthority : IDisposable
     public string RootPem => _root.ExportCertificatePem();
 
     /// <summary>A pair for 127.0.0.1 and localhost: the certificate with its issuer's after it, and the key.</summary>
-    public (string Certificate, string Key) Issue(string name, DateTimeOffset? until = null)
+    public (string Certificate, string Key) Issue(string name, DateTimeOffset? until = null, DateTimeOffset? from = null)
     {
-        var (certificate, key) = Make("CN=" + name, _issuer, isAuthority: false, until ?? TimeProvider.System.GetUtcNow().AddDays(90));
+        var (certificate, key) = Make("CN=" + name, _issuer, isAuthority: false, until ?? TimeProvider.System.GetUtcNow().AddDays(90), from);
         using (certificate) return (certificate.ExportCertificatePem() + "\n" + _issuer.ExportCertificatePem() + "\n", key);
     }
 
@@ -54,7 +54,7 @@ internal sealed class TestAuthority : IDisposable
         _issuer.Dispose();
     }
 
-    private (X509Certificate2 Certificate, string Key) Make(string subject, X509Certificate2? issuer, bool isAuthority, DateTimeOffset until)
+    private (X509Certificate2 Certificate, string Key) Make(string subject, X509Certificate2? issuer, bool isAuthority, DateTimeOffset until, DateTimeOffset? begin = null)
     {
         using var key = ECDsa.Create(ECCurve.NamedCurves.nistP256);
         var request = new CertificateRequest(subject, key, HashAlgorithmName.SHA256);
@@ -66,7 +66,7 @@ internal sealed class TestAuthority : IDisposable
             names.AddDnsName("localhost");
             request.CertificateExtensions.Add(names.Build());
         }
-        var from = TimeProvider.System.GetUtcNow().AddDays(-30);
+        var from = begin ?? TimeProvider.System.GetUtcNow().AddDays(-30);
         if (issuer is null) return (request.CreateSelfSigned(from, until), "");
         using var made = request.Create(issuer, from, until, [1, (byte)++_serial]);
         return (made.CopyWithPrivateKey(key), key.ExportPkcs8PrivateKeyPem());
