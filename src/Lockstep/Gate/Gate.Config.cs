@@ -183,10 +183,12 @@ internal sealed partial class Gate
         if (!NameRules.IsEnvironmentList(key.Environment))
             throw new LockstepException(ErrorCode.BadRequest, $"an environment's name has {NameRules.Words}; several, up to {NameRules.MaxEnvironments}, are joined by ','");
         if (key.Label is { Length: 0 or > 255 }) throw new LockstepException(ErrorCode.BadRequest, "'label' must have 1 to 255 characters");
-        // As in Spring, for clients that can't write a '/' in a label.
-        if (key.Label is { } label) key = key with { Label = label.Replace("(_)", "/", StringComparison.Ordinal) };
+        key = key with { Label = LabelOf(key.Label) };
         return key.Label == TrackedBranch ? key with { Label = null } : key;
     }
+
+    /// <summary>A label as it is written in a request: as in Spring, <c>(_)</c> stands for '/', for clients that can't write that.</summary>
+    public static string? LabelOf(string? label) => label?.Replace("(_)", "/", StringComparison.Ordinal);
 
     private DocumentKey Pinnable(DocumentKey key)
     {

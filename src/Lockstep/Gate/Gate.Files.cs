@@ -76,14 +76,15 @@ internal sealed partial class Gate
         var commit = await scratch.CommitAsync(parent, files, call.Caller.Name, message, cancellationToken);
         if (commit != parent)
         {
-            var report = await Candidates.EvaluateAsync(scratch.Reader, state => state with { Refs = state.Refs.SetItem(name, commit) }, cancellationToken);
+            var report = await Candidates.EvaluateAsync(scratch.Reader, state => state with { Refs = state.Refs.SetItem(name, commit) }, [], cancellationToken);
             await AuthoriseAsync(call, report, action);
-            RefuseUnsound(report);
+            RefuseUnsound(call.Caller, report);
             // The check may have taken its time; what was rolled meanwhile writes nothing.
             Tokens.EnsureCurrent(call.Caller);
-            commit = await Repository.CommitHeldAsync(scratch, (branch, parent, commit), files, (call.Caller.Name, message), cancellationToken);
+            // From here on it is made to the end, whether the caller still waits or not: where the branch stands must not stay unseen.
+            commit = await Repository.CommitHeldAsync(scratch, (branch, parent, commit), files, (call.Caller.Name, message), CancellationToken.None);
         }
-        var now = write.Content is null ? null : await scratch.Reader.FileAsync(commit, write.Path, cancellationToken);
+        var now = write.Content is null ? null : await scratch.Reader.FileAsync(commit, write.Path, CancellationToken.None);
         return new FileWritten(commit, ETagOf(now), await PushedAsync(call));
     }
 
@@ -99,14 +100,17 @@ internal sealed partial class Gate
         }
     }
 
-    private static void RefuseUnsound(CandidateReport report)
+    private static void RefuseUnsound(Caller caller, CandidateReport report)
     {
         if (report.IsSound) return;
-        var broken = report.Broken.ToList();
+        var broken = report.Broken.Where(d => MayKnow(caller, d.Key)).ToList();
+        var others = report.Broken.Count() - broken.Count;
+        var names = others == 0 ? Few(broken.Select(d => d.Key))
+            : $"{(broken.Count == 0 ? "" : Few(broken.Select(d => d.Key)) + " and ")}{Count(others, "document")} that the token may not read";
         var errors = report.Errors.Select(e => e.ToProblem())
             .Concat(broken.SelectMany(d => d.Errors.Take(3).Select(e => e.ToProblem() with { Message = $"{d.Key}: {e.Message}" }))).Take(100).ToList();
         throw report.Errors.IsEmpty
-            ? new LockstepException(ErrorCode.Conflict, $"this would break {Few(broken.Select(d => d.Key))}; nothing has changed") { Errors = errors }
+            ? new LockstepException(ErrorCode.Conflict, $"this would break {names}; nothing has changed") { Errors = errors }
             : new LockstepException(ErrorCode.InvalidConfig, "the file can't be used as it is; nothing has changed") { Errors = errors };
     }
 

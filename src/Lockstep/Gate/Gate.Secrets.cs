@@ -67,6 +67,7 @@ internal sealed partial class Gate
     public async Task<SecretChange> ActivateSecretAsync(CallContext call, SecretId id, int version, bool force, CancellationToken cancellationToken)
     {
         await RequireAsync(call, Permission.SecretWrite, Subject.Of(id), "secret.activate");
+        using var held = await HoldPushesAsync(force, cancellationToken);
         var outcome = await Lane.RunAsync(async (live, ct) =>
         {
             var info = await InfoAsync(id, ct);
@@ -83,6 +84,7 @@ internal sealed partial class Gate
         await RequireAsync(call, Permission.SecretWrite, Subject.Of(id), action);
         var store = SoftDeleting(id);
         var last = 0;
+        using var held = await HoldPushesAsync(force, cancellationToken);
         await Lane.RunAsync(async (live, ct) =>
         {
             var prepared = purge ? await store.PurgeAsync(id, ct) : await store.DeleteAsync(id, ct);
@@ -137,6 +139,14 @@ internal sealed partial class Gate
             if (version > 0) Secrets.Forget(id, version);
             throw;
         }
+    }
+
+    // What a push was checked with stays until it is live: a version taken away in between would break a document that nobody could have known of.
+    private async Task<IDisposable?> HoldPushesAsync(bool force, CancellationToken cancellationToken)
+    {
+        if (force || !Repository.IsEmbedded) return null;
+        return await Repository.LockBrieflyAsync(cancellationToken) ?? throw new LockstepException(ErrorCode.Unavailable,
+            "a push is under way that may need the secret; try again in a moment, or ?force=true (--force) does it all the same");
     }
 
     // The release in which `active` is the secret's active version (null: none), with its record; no release when it is so already.

@@ -27,7 +27,8 @@ internal sealed class FileRoutes(Gate.Gate gate)
         response.Headers.ETag = file.ETag;
         response.Headers.CacheControl = "no-store";
         response.Headers["Lockstep-Release"] = file.Release.ToString(System.Globalization.CultureInfo.InvariantCulture);
-        if (context.Request.Headers.IfNoneMatch is { Count: > 0 } etags && Lists(etags, file.ETag))
+        // RFC 9110: If-None-Match compares weakly; caches on the way may have made the ETag weak.
+        if (context.Request.Headers.IfNoneMatch is { Count: > 0 } etags && (Lists(etags, file.ETag) || Lists(etags, "W/" + file.ETag)))
         {
             response.StatusCode = 304;
             return;
@@ -42,6 +43,8 @@ internal sealed class FileRoutes(Gate.Gate gate)
     private async Task PutAsync(HttpContext context, CallContext call)
     {
         Requests.AllowQuery(context, "label", "message");
+        if (context.Request.Headers.ContentEncoding.ToString() is not ("" or "identity"))
+            throw new LockstepException(ErrorCode.BadRequest, "the body is kept as it is sent: leave Content-Encoding out");
         var holds = Condition(context.Request, mayCreate: true);
         await WriteAsync(context, call, new FileWrite(PathOf(context), await ContentAsync(context), holds));
     }
@@ -104,5 +107,5 @@ internal sealed class FileRoutes(Gate.Gate gate)
 
     private static string? Label(HttpContext context) => Requests.Text(context, "label") is { } label && label is { Length: 0 or > 255 }
         ? throw new LockstepException(ErrorCode.BadRequest, "'label' must have 1 to 255 characters")
-        : Requests.Text(context, "label");
+        : Gate.Gate.LabelOf(Requests.Text(context, "label"));
 }

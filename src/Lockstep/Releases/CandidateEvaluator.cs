@@ -26,9 +26,11 @@ internal sealed class CandidateEvaluator(ReleaseLane lane, ReleaseEvaluator eval
     /// <summary>Evaluates a change.</summary>
     /// <param name="reader">Reads the repository's commits, and those that the change names.</param>
     /// <param name="change">From the state it is made on to the state it leads to; asked more than once when releases are made meanwhile.</param>
+    /// <param name="commits">Commits on the way there, whose changes are looked at too.</param>
     /// <param name="cancellationToken">Ends the work.</param>
     /// <exception cref="LockstepException">too-large when it takes too long; unavailable when commits or stores can't be read.</exception>
-    public async Task<CandidateReport> EvaluateAsync(GitReader reader, Func<ReleaseState, ReleaseState> change, CancellationToken cancellationToken)
+    public async Task<CandidateReport> EvaluateAsync(
+        GitReader reader, Func<ReleaseState, ReleaseState> change, ImmutableArray<GitCommitChanges> commits, CancellationToken cancellationToken)
     {
         using var limit = new CancellationTokenSource(s_limit, time);
         using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
@@ -38,7 +40,7 @@ internal sealed class CandidateEvaluator(ReleaseLane lane, ReleaseEvaluator eval
             try
             {
                 // Away from the caller's thread: nothing in it may wait for the processor's time that this takes.
-                return await Task.Run(() => WorkAsync(reader, change, both.Token), both.Token);
+                return await Task.Run(() => WorkAsync(reader, change, commits, both.Token), both.Token);
             }
             finally
             {
@@ -54,7 +56,8 @@ internal sealed class CandidateEvaluator(ReleaseLane lane, ReleaseEvaluator eval
 
     public void Dispose() => _slots.Dispose();
 
-    private async Task<CandidateReport> WorkAsync(GitReader reader, Func<ReleaseState, ReleaseState> change, CancellationToken cancellationToken)
+    private async Task<CandidateReport> WorkAsync(
+        GitReader reader, Func<ReleaseState, ReleaseState> change, ImmutableArray<GitCommitChanges> commits, CancellationToken cancellationToken)
     {
         var (there, sources) = evaluator.Over(reader);
         using (sources)
@@ -71,6 +74,7 @@ internal sealed class CandidateEvaluator(ReleaseLane lane, ReleaseEvaluator eval
                 if (to is null) await files.AddPathsAsync(main, from!, cancellationToken);
                 else await files.AddAsync(from ?? main, to, name == tracked ? null : GitNames.ShortName(name), cancellationToken);
             }
+            foreach (var commit in commits) await files.AddCommitAsync(commit, cancellationToken);
             var (documents, secrets) = await EvaluateAsync(there, (live, next), affected, cancellationToken);
             return files.AddTo(new CandidateReport(live, next) { Documents = documents, AddedSecrets = secrets });
         }

@@ -17,6 +17,7 @@ internal sealed class CandidateFiles(GitReader reader, SourceLoader sources)
     private readonly List<ConfigError> _warnings = [];
     private readonly HashSet<string> _paths = new(StringComparer.Ordinal);
     private readonly HashSet<SecretId> _added = [];
+    private readonly List<CandidateCommit> _commits = [];
     private int _unlisted;
 
     /// <summary>Looks at what one ref changes. What is wrong is an error on the tracked branch, and a warning elsewhere: there it is served to those only who ask for it.</summary>
@@ -38,6 +39,19 @@ internal sealed class CandidateFiles(GitReader reader, SourceLoader sources)
     public async Task AddPathsAsync(string? from, string to, CancellationToken cancellationToken) =>
         _paths.UnionWith((await reader.ChangesAsync(from, to, cancellationToken)).Select(c => c.Path ?? c.Shown));
 
+    /// <summary>Notes the paths and the references to secrets alone that one commit changes.</summary>
+    public async Task AddCommitAsync(GitCommitChanges commit, CancellationToken cancellationToken)
+    {
+        var added = new HashSet<SecretId>();
+        foreach (var file in commit.Changes.Where(c => c.IsConfig).GroupBy(c => c.Path!, StringComparer.Ordinal))
+        {
+            var now = await ReferencesAsync(file.Key, file.First().ToId, cancellationToken);
+            foreach (var parent in file.Where(c => now.Count > 0 && c.WasConfig)) now.ExceptWith(await ReferencesAsync(file.Key, parent.FromId, cancellationToken));
+            added.UnionWith(now);
+        }
+        _commits.Add(new CandidateCommit(commit.Commit, commit.Changes.Select(c => c.Path ?? c.Shown).ToHashSet(StringComparer.Ordinal), added));
+    }
+
     public CandidateReport AddTo(CandidateReport report) => report with
     {
         Errors = Sorted(_errors),
@@ -45,6 +59,7 @@ internal sealed class CandidateFiles(GitReader reader, SourceLoader sources)
         Unlisted = _unlisted,
         Paths = _paths,
         AddedSecrets = report.AddedSecrets.Union(_added),
+        Commits = [.. _commits],
     };
 
     private static ImmutableArray<ConfigError> Sorted(List<ConfigError> list) =>
@@ -92,12 +107,15 @@ internal sealed class CandidateFiles(GitReader reader, SourceLoader sources)
         var now = new HashSet<SecretId>();
         SecretReferences.Collect(file, now, (entry, reason) => Warn(change.Path!, entry.Line, entry.Key, reason, label));
         if (now.Count > 0 && change.WasConfig)
-        {
-            var before = new HashSet<SecretId>();
-            SecretReferences.Collect(await sources.FileAsync(change.Path!, change.FromId, cancellationToken), before, (_, _) => { });
-            now.ExceptWith(before);
-        }
+            now.ExceptWith(await ReferencesAsync(change.Path!, change.FromId, cancellationToken));
         lock (_lock) _added.UnionWith(now);
+    }
+
+    private async Task<HashSet<SecretId>> ReferencesAsync(string path, string blob, CancellationToken cancellationToken)
+    {
+        var found = new HashSet<SecretId>();
+        SecretReferences.Collect(await sources.FileAsync(path, blob, cancellationToken), found, (_, _) => { });
+        return found;
     }
 
     private void Fail(ConfigError error, string? label)

@@ -27,12 +27,21 @@ internal sealed record CandidateReport(LiveState Live, ReleaseState Next)
     /// <summary>The secrets that a changed file or a document refers to and did not before.</summary>
     public ImmutableSortedSet<SecretId> AddedSecrets { get; init; } = [];
 
+    /// <summary>The commits on the way there, as far as they were asked for.</summary>
+    public ImmutableArray<CandidateCommit> Commits { get; init; } = [];
+
     /// <summary>The documents that were valid and would not be.</summary>
     public IEnumerable<CandidateDocument> Broken => Documents.Where(d => d.Breaks);
 
     /// <summary>Whether it can be accepted: every file parses, and every document that did resolve still does.</summary>
     public bool IsSound => Errors.IsEmpty && !Broken.Any();
 }
+
+/// <summary>A commit on the way to a candidate.</summary>
+/// <param name="Id">Of the commit.</param>
+/// <param name="Paths">The paths, of whatever kind, that it changes; of names that are not UTF-8 what can be shown.</param>
+/// <param name="AddedSecrets">The secrets that a file of it refers to and did not before.</param>
+internal sealed record CandidateCommit(string Id, IReadOnlySet<string> Paths, IReadOnlySet<SecretId> AddedSecrets);
 
 /// <summary>A known document that a candidate changes, breaks, or leaves broken.</summary>
 /// <param name="Key">The document.</param>

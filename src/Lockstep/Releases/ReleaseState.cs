@@ -40,9 +40,9 @@ internal sealed record ReleaseState(long Number, DateTimeOffset At)
 
     public int? ActiveVersion(SecretId id) => Active.TryGetValue(id, out var version) ? version : null;
 
-    /// <summary>The commit a branch or tag stands at; branches win over tags of the same name.</summary>
+    /// <summary>The commit a branch or tag stands at; branches win over tags of the same name. A full commit id is none, also where a ref is named so: it means that commit alone.</summary>
     public string? CommitOf(string label) =>
-        Refs.TryGetValue(GitNames.BranchRef(label), out var commit) || Refs.TryGetValue("refs/tags/" + label, out commit) ? commit : null;
+        !GitNames.IsFullId(label) && (Refs.TryGetValue(GitNames.BranchRef(label), out var commit) || Refs.TryGetValue("refs/tags/" + label, out commit)) ? commit : null;
 }
 
 internal readonly record struct PinKey(string Service, string Environment);

@@ -180,6 +180,65 @@ public sealed class FileTests
         clone.Push().Output.ShouldContain("remote: this repository is a copy and read-only");
     }
 
+    [Fact]
+    public async Task Conditions_labels_encodings_and_modes_are_what_clients_expect()
+    {
+        await using var server = await TestServer.StartEmbeddedAsync();
+        var etag = (await PutAsync(server.Admin, "run.sh", "true\n", ifNoneMatch: "*")).Ok().ETag;
+        (await server.Admin.GetAsync("/v1/files/run.sh", ("If-None-Match", "W/" + etag))).Status.ShouldBe(304);
+
+        var directory = server.Server.Repository.Directory;
+        TestRepository.Run(directory, [], "branch", "feature/x", "main");
+        (await server.Admin.PostAsync("/v1/refresh")).Ok();
+        (await server.Admin.GetAsync("/v1/files/run.sh?label=feature(_)x")).Ok();
+        (await PutAsync(server.Admin, "run.sh", "x\n", ifMatch: "*", query: "?label=feature(_)x")).Ok();
+        (await server.Admin.GetAsync("/v1/files/run.sh?label=feature/x")).Ok().Text.ShouldBe("x\n");
+
+        using var clone = GitClone.Clone(server, server.Admin);
+        clone.Run("update-index", "--chmod=+x", "run.sh");
+        clone.Run("commit", "--quiet", "-m", "executable");
+        clone.Push().Exit.ShouldBe(0);
+        (await PutAsync(server.Admin, "run.sh", "false\n", ifMatch: etag)).Ok();
+        TestRepository.Run(directory, [], "ls-tree", "main", "run.sh").ShouldStartWith("100755");
+
+        using var http = new HttpClient();
+        using var request = new HttpRequestMessage(HttpMethod.Put, $"{server.Server.Address}/v1/files/a.yml") { Content = new StringContent("x: 1\n") };
+        request.Content.Headers.ContentEncoding.Add("gzip");
+        request.Headers.TryAddWithoutValidation("Authorization", "Bearer " + server.Admin.Token);
+        request.Headers.TryAddWithoutValidation("If-None-Match", "*");
+        using var answer = await http.SendAsync(request);
+        ((int)answer.StatusCode).ShouldBe(400);
+    }
+
+    [Fact]
+    [Trait("speed", "medium")]
+    public async Task A_write_whose_caller_has_gone_is_live_all_the_same_once_the_branch_has_moved()
+    {
+        using var remote = TestRepository.With(("a.yml", "x: 1\n"));
+        await using var server = await TestServer.StartAsync(remote);
+        (await server.Admin.ConfigAsync("a/dev")).Ok();
+        var (moved, go) = (Path.Combine(remote.Path, ".git", "moved"), Path.Combine(remote.Path, ".git", "go"));
+        var hook = Path.Combine(remote.Path, ".git", "hooks", "post-receive");
+        Directory.CreateDirectory(Path.GetDirectoryName(hook)!);
+        File.WriteAllText(hook, $"#!/bin/sh\n: > '{moved}'\nn=0\nwhile [ ! -e '{go}' ] && [ $n -lt 300 ]; do sleep 0.1; n=$((n+1)); done\n");
+        if (!OperatingSystem.IsWindows()) File.SetUnixFileMode(hook, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+
+        using (var http = new HttpClient())
+        using (var patience = new CancellationTokenSource())
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Put, $"{server.Server.Address}/v1/files/a.yml") { Content = new StringContent("x: 2\n") };
+            request.Headers.TryAddWithoutValidation("Authorization", "Bearer " + server.Admin.Token);
+            request.Headers.TryAddWithoutValidation("If-Match", "*");
+            var put = http.SendAsync(request, patience.Token);
+            await Poll.UntilAsync(() => File.Exists(moved), "the remote has taken it");
+            await patience.CancelAsync();
+            await Should.ThrowAsync<OperationCanceledException>(() => put);
+        }
+        File.WriteAllText(go, "");
+        await Poll.UntilAsync(() => server.Gate.Lane.Live.Release.Refs["refs/heads/main"] == remote.Git("rev-parse", "main"), "the commit is live");
+        (await server.Admin.ConfigAsync("a/dev")).Ok().Value("x").ShouldBe("2");
+    }
+
     private static Task<Answer> PutAsync(TestCaller caller, string path, string text, string? ifMatch = null, string? ifNoneMatch = null, string query = "")
     {
         var headers = new List<(string, string)>();

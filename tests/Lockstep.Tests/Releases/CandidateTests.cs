@@ -69,6 +69,6 @@ public sealed class CandidateTests
         await using var scratch = server.Server.Repository.Scratch();
         var contents = files.ToDictionary(f => f.Key, f => f.Value is null ? null : Encoding.UTF8.GetBytes(f.Value), StringComparer.Ordinal);
         var commit = await scratch.CommitAsync(server.Gate.Lane.Live.Release.Refs[main], contents, "ann", "try", default);
-        return await server.Gate.Candidates.EvaluateAsync(scratch.Reader, state => state with { Refs = state.Refs.SetItem(main, commit) }, default);
+        return await server.Gate.Candidates.EvaluateAsync(scratch.Reader, state => state with { Refs = state.Refs.SetItem(main, commit) }, [], default);
     }
 }

@@ -9,6 +9,8 @@ internal sealed class GitCommits(GitProcess git)
 {
     private const string Mail = "lockstep@localhost";
 
+    private static readonly Dictionary<string, string> s_literal = new(StringComparer.Ordinal) { ["GIT_LITERAL_PATHSPECS"] = "1" };
+
     /// <summary>See <see cref="GitRepository.CommitAsync"/>.</summary>
     public async Task<string> CommitAsync(
         string branch, string? parent, IReadOnlyDictionary<string, byte[]?> files, (string Author, string Message) text, CancellationToken cancellationToken)
@@ -38,7 +40,7 @@ internal sealed class GitCommits(GitProcess git)
                 // Mode 0 removes. Both forms want an id of the right length.
                 var id = content is null ? new string('0', parent?.Length ?? 40)
                     : await RunAsync(new GitCommand("hash-object", "-w", "-t", "blob", "--stdin") { Input = content }, cancellationToken);
-                changes.Append(content is null ? "0 " : "100644 ").Append(id).Append('\t').Append(path).Append('\0');
+                changes.Append(content is null ? "0" : await ModeAsync(parent, files, path, cancellationToken)).Append(' ').Append(id).Append('\t').Append(path).Append('\0');
             }
 
             var update = new GitCommand("update-index", "-z", "--index-info") { Environment = environment, Input = Encoding.UTF8.GetBytes(changes.ToString()) };
@@ -54,6 +56,14 @@ internal sealed class GitCommits(GitProcess git)
             File.Delete(index);
             File.Delete(index + ".lock");
         }
+    }
+
+    // A file stays executable. Many at once are only looked at, or are new.
+    private async Task<string> ModeAsync(string? parent, IReadOnlyDictionary<string, byte[]?> files, string path, CancellationToken cancellationToken)
+    {
+        if (parent is null || files.Count > 1) return "100644";
+        var command = new GitCommand("ls-tree", "--full-tree", parent, "--", path) { Environment = s_literal };
+        return (await RunAsync(command, cancellationToken)).StartsWith("100755 blob ", StringComparison.Ordinal) ? "100755" : "100644";
     }
 
     private GitCommand CommitTree(string tree, string? parent, (string Author, string Message) text)

@@ -1,3 +1,5 @@
+using System.Collections.Immutable;
+
 namespace Lockstep.Config.Git;
 
 internal enum GitFileKind { None, File, Link, Submodule }
@@ -17,3 +19,8 @@ internal sealed record GitFileChange(string? Path, string Shown, GitFileKind Fro
     /// <summary>Whether such a file was there before.</summary>
     public bool WasConfig => From == GitFileKind.File && Path is not null && ConfigTree.IsConfigFile(Path);
 }
+
+/// <summary>What one commit changes.</summary>
+/// <param name="Commit">Its id.</param>
+/// <param name="Changes">Against its parent. Of a merge those files that are as in none of its parents, once for each parent.</param>
+internal sealed record GitCommitChanges(string Commit, ImmutableArray<GitFileChange> Changes);

@@ -44,6 +44,9 @@ internal sealed record GitLimits
     /// <summary>Branches and tags of one repository.</summary>
     public int Refs { get; init; } = 20_000;
 
+    /// <summary>Branches and tags up to which a push may create more: far from where they are no longer served.</summary>
+    public int PushedRefs { get; init; } = 10_000;
+
     /// <summary>Reads of objects under way at once.</summary>
     public int ObjectsInFlight { get; init; } = 256;
 

@@ -20,6 +20,12 @@ internal static class GitNames
     /// <summary>A full SHA-1 or SHA-256 id in lower case.</summary>
     public static bool IsObjectId(string text) => text.Length is 40 or 64 && text.All(char.IsAsciiHexDigitLower);
 
+    /// <summary>A full id as people may write it, in upper case too. Where such a label is looked up it is a commit's id, whatever the names of the refs.</summary>
+    public static bool IsFullId(string text) => text.Length is 40 or 64 && text.All(char.IsAsciiHexDigit);
+
+    /// <summary>Whether a name could be taken for a commit's id, full or abbreviated.</summary>
+    public static bool LooksLikeId(string name) => name.Length is >= 7 and <= 64 && name.All(char.IsAsciiHexDigit);
+
     /// <summary>Null when the bytes are not UTF-8.</summary>
     public static string? Utf8(ReadOnlySpan<byte> bytes)
     {

@@ -41,6 +41,9 @@ internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote,
     /// <summary>The bare repository; also HOME, which keeps the user's <c>.netrc</c> and the like out.</summary>
     public string Directory => gitDirectory;
 
+    /// <summary>Whether objects lie in another directory beside the repository's own (<see cref="With"/>).</summary>
+    public bool IsOverlay => objects is not null;
+
     public GitLimits Limits => limits;
 
     public TimeProvider Time => time;

@@ -1,4 +1,6 @@
 using System.Collections.Immutable;
+using System.Globalization;
+using System.Text;
 using Lockstep.Client;
 using Microsoft.Extensions.Logging;
 
@@ -11,6 +13,8 @@ internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposab
     private const string EmptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
 
     private static readonly Dictionary<string, string> s_literal = new(StringComparer.Ordinal) { ["GIT_LITERAL_PATHSPECS"] = "1" };
+
+    private static readonly Dictionary<string, string> s_alone = new(StringComparer.Ordinal) { ["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = "" };
 
     public GitObjects Objects { get; } = new(git);
 
@@ -94,6 +98,51 @@ internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposab
         var command = new GitCommand("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit);
         var result = await git.RunAsync($"the files of commit {commit} cannot be listed", command, cancellationToken);
         return GitTrees.ParseNames(result.Output.Span);
+    }
+
+    /// <summary>
+    /// What each commit changes that no ref leads to yet: those that <paramref name="tips"/> lead to, and all others that came with them, as who knows its id can read a
+    /// commit that no ref leads to. Commits that change nothing are left out.
+    /// </summary>
+    /// <exception cref="LockstepException">too-large when there are more than <paramref name="limit"/>, or they change too much.</exception>
+    public async Task<ImmutableArray<GitCommitChanges>> NewCommitsAsync(IEnumerable<string> tips, int limit, CancellationToken cancellationToken)
+    {
+        var from = new StringBuilder();
+        foreach (var tip in tips) from.Append(tip).Append('\n');
+        if (git.IsOverlay)
+        {
+            // Without the repository's own objects: those alone that were brought.
+            var all = new GitCommand("cat-file", "--batch-all-objects", "--unordered", "--batch-check=%(objecttype) %(objectname)") { Environment = s_alone, OutputLimit = git.Limits.DiffBytes };
+            var brought = await RunAsync(all);
+            foreach (var range in brought.Span.Split((byte)'\n'))
+                if (brought.Span[range].StartsWith("commit "u8)) from.Append(Encoding.ASCII.GetString(brought.Span[range]["commit ".Length..])).Append('\n');
+        }
+        if (from.Length == 0) return [];
+        var list = new GitCommand("rev-list", string.Create(CultureInfo.InvariantCulture, $"--max-count={limit + 1}"), "--topo-order", "--reverse", "--stdin", "--not", "--all") { Input = Encoding.ASCII.GetBytes(from.ToString()) };
+        var commits = await RunAsync(list);
+        if (commits.Span.Count((byte)'\n') > limit) throw TooMany();
+        var changes = new GitCommand("diff-tree", "--stdin", "--root", "-c", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff")
+        {
+            Input = commits,
+            OutputLimit = git.Limits.DiffBytes,
+        };
+        return GitTrees.ParseCommits((await RunAsync(changes)).Span);
+
+        async Task<ReadOnlyMemory<byte>> RunAsync(GitCommand command)
+        {
+            var result = await git.RunAsync(command, cancellationToken);
+            if (result.Outcome == GitOutcome.OutputTooLarge) throw TooMany();
+            return result.Succeeded ? result.Output : throw git.Failure("the commits that are new cannot be read", result);
+        }
+
+        LockstepException TooMany() => new(ErrorCode.TooLarge, $"the token's paths and secrets are limited, so that every commit is checked, up to {limit:N0} at once: push them in several steps");
+    }
+
+    /// <summary>Whether there is such an object, of whatever type.</summary>
+    public async Task<bool> HoldsAsync(string id, CancellationToken cancellationToken)
+    {
+        RequireId(id);
+        return (await git.RunAsync(new GitCommand("cat-file", "-e", id), cancellationToken)).Succeeded;
     }
 
     /// <summary>Whether the history of <paramref name="to"/> has <paramref name="from"/> in it, so that moving from one to the other loses nothing.</summary>

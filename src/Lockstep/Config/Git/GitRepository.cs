@@ -111,7 +111,7 @@ internal sealed class GitRepository : IAsyncDisposable
         var unreadable = new List<string>();
         var listed = ParseRefs(result.Output, unreadable);
         var tracked = GitNames.BranchRef(_branch);
-        var total = listed.Count;
+        var total = RefCount = listed.Count;
         if (total > _git.Limits.Refs)
             listed = [.. listed.OrderByDescending(r => r.Name == tracked).Take(_git.Limits.Refs)];
 
@@ -176,6 +176,9 @@ internal sealed class GitRepository : IAsyncDisposable
         return await new GitCommits(_git).CommitAsync(branch, expectedParent, files, (author, message), cancellationToken);
     }
 
+    /// <summary>How many branches and tags there were when <see cref="RefsAsync"/> looked last: also those that it leaves out.</summary>
+    public int RefCount { get; private set; }
+
     /// <summary>What git may take.</summary>
     public GitLimits Limits => _git.Limits;
 
@@ -194,6 +197,10 @@ internal sealed class GitRepository : IAsyncDisposable
         await _write.WaitAsync(cancellationToken);
         return new Held(_write);
     }
+
+    /// <summary>The same, but null when somebody does for long.</summary>
+    public async Task<IDisposable?> LockBrieflyAsync(CancellationToken cancellationToken) =>
+        await _write.WaitAsync(s_patience, cancellationToken) ? new Held(_write) : null;
 
     /// <summary>A place for commits that are made to be looked at.</summary>
     public GitScratch Scratch() => new(_git, _logger);

@@ -1,5 +1,6 @@
 using System.Collections.Immutable;
 using System.Text;
+using Lockstep.Client;
 
 namespace Lockstep.Config.Git;
 
@@ -73,6 +74,35 @@ internal static class GitTrees
         }
 
         return changes.ToImmutable();
+    }
+
+    /// <summary>
+    /// Reads <c>diff-tree --stdin -c -r -z --raw</c>: for each commit its id and the entries, those of a merge being <c>::MODE … ID … STATUS NUL PATH NUL</c> with as many
+    /// colons as parents.
+    /// </summary>
+    public static ImmutableArray<GitCommitChanges> ParseCommits(ReadOnlySpan<byte> log)
+    {
+        var commits = ImmutableArray.CreateBuilder<GitCommitChanges>();
+        var changes = ImmutableArray.CreateBuilder<GitFileChange>();
+        var commit = "";
+        while (Next(ref log, out var record))
+        {
+            var parents = record.IndexOfAnyExcept((byte)':');
+            if (parents == 0)
+            {
+                if (changes.Count > 0) commits.Add(new GitCommitChanges(commit, changes.ToImmutable()));
+                changes.Clear();
+                commit = Encoding.ASCII.GetString(record);
+                continue;
+            }
+            if (parents < 0 || !Next(ref log, out var name)) throw new LockstepException(ErrorCode.Unavailable, "git lists what commits change in a way that is not understood");
+            var fields = Encoding.ASCII.GetString(record[parents..]).Split(' ');
+            var (path, shown) = (GitNames.Utf8(name), GitNames.Shown(Encoding.UTF8.GetString(name)));
+            for (var i = 0; i < parents; i++)
+                changes.Add(new GitFileChange(path, shown, Kind(fields[i]), Kind(fields[parents]), fields[parents + 1 + i], fields[(2 * parents) + 1]));
+        }
+        if (changes.Count > 0) commits.Add(new GitCommitChanges(commit, changes.ToImmutable()));
+        return commits.ToImmutable();
     }
 
     /// <summary>Reads <c>ls-tree -r -z --name-only</c>; null stands for a name that is not UTF-8.</summary>
