@@ -46,7 +46,7 @@ internal sealed class RateLimits(int requestsPerSecond, TimeProvider time)
     {
         if (_failures[PlaceOf(address)].Take(time, FailuresPerSecond, FailureBurst) is not { } wait) return;
         s_limited.Add(1, s_byAddress);
-        throw new LockstepException(ErrorCode.RateLimited, "too many tokens from this address were not valid") { RetryAfter = wait };
+        throw new LockstepException(ErrorCode.RateLimited, "too many tokens or signatures from this address were not valid") { RetryAfter = wait };
     }
 
     // An IPv6 customer has a /64 of addresses. The hash differs from process to process, so that nobody can look for an address that shares another's place.

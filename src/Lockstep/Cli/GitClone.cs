@@ -39,14 +39,15 @@ internal sealed class GitClone
 
     /// <summary>
     /// The config files in which the working tree differs from <paramref name="commit"/>, committed or not; null for those that are gone. What that commit has gained
-    /// since the two parted is no difference.
+    /// since the two parted is no difference. Also those of them that Git does not know yet.
     /// </summary>
     /// <exception cref="LockstepException">not-found when the clone does not have the commit.</exception>
-    public async Task<IReadOnlyDictionary<string, string?>> ChangesSinceAsync(string? commit, CancellationToken cancellationToken)
+    public async Task<(IReadOnlyDictionary<string, string?> Files, IReadOnlyList<string> Untracked)> ChangesSinceAsync(string? commit, CancellationToken cancellationToken)
     {
         var changes = new Dictionary<string, string?>(StringComparer.Ordinal);
         var bytes = 0L;
-        foreach (var path in (await PathsAsync(commit, cancellationToken)).Where(ConfigTree.IsConfigFile).Distinct(StringComparer.Ordinal))
+        var (tracked, untracked) = await PathsAsync(commit, cancellationToken);
+        foreach (var path in tracked.Concat(untracked).Where(ConfigTree.IsConfigFile).Distinct(StringComparer.Ordinal))
         {
             var file = new FileInfo(Path.Combine(_root, path));
             // A link is no file to a commit's readers.
@@ -55,17 +56,17 @@ internal sealed class GitClone
                 throw new LockstepException(ErrorCode.TooLarge, $"the changed files are over {MaxBytes:N0} bytes together; plan them in smaller steps");
             changes[path] = there ? Text(path, await File.ReadAllBytesAsync(file.FullName, cancellationToken)) : null;
         }
-        return changes;
+        return (changes, [.. untracked.Where(ConfigTree.IsConfigFile).Order(StringComparer.Ordinal)]);
     }
 
-    private async Task<IEnumerable<string>> PathsAsync(string? commit, CancellationToken cancellationToken)
+    private async Task<(IEnumerable<string> Tracked, IEnumerable<string> Untracked)> PathsAsync(string? commit, CancellationToken cancellationToken)
     {
         var untracked = await RunAsync("its files can't be listed", cancellationToken, "ls-files", "-z", "--full-name", "--others", "--exclude-standard", "--", ":/");
         var parted = commit is null ? null : await PartedAsync(commit, cancellationToken);
         var tracked = parted is null
             ? await RunAsync("its files can't be listed", cancellationToken, "ls-files", "-z", "--full-name", "--", ":/")
             : await RunAsync("its changes can't be listed", cancellationToken, "diff", "--name-only", "-z", "--no-renames", "--no-ext-diff", "--no-textconv", parted, "--");
-        return tracked.Concat(untracked);
+        return (tracked, untracked);
     }
 
     /// <summary>Where the clone and the server's branch parted; null when they have nothing in common.</summary>
@@ -86,11 +87,7 @@ internal sealed class GitClone
             : throw new LockstepException(ErrorCode.Unavailable, $"{what}: {result.Reason}");
     }
 
-    private GitCommand Command(params string[] arguments) => new(arguments)
-    {
-        Environment = new Dictionary<string, string>(StringComparer.Ordinal) { ["GIT_WORK_TREE"] = _root },
-        Config = [("core.quotePath", "false")],
-    };
+    private GitCommand Command(params string[] arguments) => new(["-C", _root, .. arguments]) { AsUser = true, Config = [("core.quotePath", "false")] };
 
     private static string Text(string path, byte[] content)
     {

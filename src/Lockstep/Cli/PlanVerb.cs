@@ -30,13 +30,14 @@ internal static class PlanVerb
                 throw new LockstepException(ErrorCode.BadRequest, $"--secret {twice.Key} is given twice");
             var clone = GitClone.Open(session.Get(directory));
             var commit = (await session.Client.PlanAsync(new PlanRequest(), cancellationToken)).Commit;
+            var (files, untracked) = await clone.ChangesSinceAsync(commit, cancellationToken);
             var change = new PlanRequest
             {
-                Files = await clone.ChangesSinceAsync(commit, cancellationToken),
+                Files = files,
                 Secrets = versions.ToDictionary(v => v.Id, v => v.Version, StringComparer.Ordinal),
             };
             var plan = await session.Client.PlanAsync(change, cancellationToken);
-            session.Output.Result(plan, LockstepJson.Default.PlanResult, text => Print(plan, change, text));
+            session.Output.Result(plan, LockstepJson.Default.PlanResult, text => Print(plan, change, untracked, text));
             return plan.Valid ? 0 : 1;
         });
         return verb;
@@ -50,8 +51,9 @@ internal static class PlanVerb
             : throw new LockstepException(ErrorCode.BadRequest, $"--secret '{text}' is not ID@VERSION, such as payments/db@4");
     }
 
-    private static void Print(PlanResult plan, PlanRequest change, TextWriter text)
+    private static void Print(PlanResult plan, PlanRequest change, IReadOnlyList<string> untracked, TextWriter text)
     {
+        foreach (var path in untracked) text.WriteLine(Output.Printable($"untracked: {path}"));
         foreach (var document in plan.Documents)
         {
             text.WriteLine(Output.Printable(string.Create(CultureInfo.InvariantCulture,

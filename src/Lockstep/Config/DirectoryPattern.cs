@@ -7,6 +7,9 @@ internal static class DirectoryPattern
 {
     public static bool IsPattern(string path) => path.AsSpan().ContainsAny('*', '?');
 
+    /// <summary>What every directory begins with that matches.</summary>
+    public static string Beginning(string pattern) => pattern[..pattern.AsSpan().IndexOfAny('*', '?')].TrimEnd('/');
+
     public static bool IsMatch(string pattern, string directory)
     {
         var patterns = pattern.Split('/');

@@ -9,10 +9,13 @@ namespace Lockstep.Config;
 /// Resolves one document: files → sources → merged values → references bound to secret versions. A pure function of the commit and the
 /// active versions (and of stores that keep what they hold), so it may run anywhere, any number of times.
 /// </summary>
-internal sealed class DocumentResolver(SourceLoader sources, SecretReader secrets)
+internal sealed class DocumentResolver(SourceLoader sources, SecretReader secrets, bool isCandidate = false)
 {
-    /// <summary>The same over other files.</summary>
-    public DocumentResolver Over(SourceLoader others) => new(others, secrets);
+    /// <summary>
+    /// The same over the files of a candidate. Secrets count nothing there towards the length of a document: whoever writes the files could have the limit tell how
+    /// long a secret is.
+    /// </summary>
+    public DocumentResolver Over(SourceLoader others) => new(others, secrets, isCandidate: true);
 
     /// <param name="active">The active version of a secret, null when it has none.</param>
     /// <exception cref="LockstepException">unavailable when a store does not answer; what is wrong in the files is in <see cref="Resolution.Errors"/>.</exception>
@@ -25,7 +28,8 @@ internal sealed class DocumentResolver(SourceLoader sources, SecretReader secret
         if (!set.Errors.IsEmpty || !set.CipherErrors.IsEmpty) return resolution with { Errors = [.. set.Errors, .. set.CipherErrors] };
 
         var config = ConfigResolver.Resolve(set);
-        resolution = resolution with { SecretIds = IdsOf(config.Values), Warnings = config.Warnings };
+        ImmutableArray<SecretRef> references = [.. config.Values.SelectMany(v => v.Value.References).Distinct()];
+        resolution = resolution with { References = references, SecretIds = [.. references.Select(r => r.Id).Distinct().Order()], Warnings = config.Warnings };
         return config.Errors.IsEmpty
             ? await RebindAsync(resolution with { Values = config.Values }, active, cancellationToken)
             : resolution with { Errors = config.Errors, Warnings = [] };
@@ -44,15 +48,15 @@ internal sealed class DocumentResolver(SourceLoader sources, SecretReader secret
             : resolution with { Values = [], Secrets = ImmutableDictionary<SecretRef, BoundSecret>.Empty, Errors = errors };
     }
 
-    private static ImmutableArray<SecretId> IdsOf(ImmutableArray<ResolvedEntry> values) =>
-        [.. values.SelectMany(v => v.Value.References).Select(r => r.Id).Distinct().Order()];
-
-    private static long TotalLength(ImmutableArray<ResolvedEntry> values, ImmutableDictionary<SecretRef, BoundSecret> bound) =>
+    private long TotalLength(ImmutableArray<ResolvedEntry> values, ImmutableDictionary<SecretRef, BoundSecret> bound) =>
         values.Sum(entry => entry.Value switch
         {
             ConfigValue.Scalar scalar => scalar.Value.Text.Length,
-            ConfigValue.Secret secret => bound[secret.Ref].Value.LengthOf(secret.Ref.Field),
-            ConfigValue.Text text => text.Parts.Sum(p => p.Literal?.Length ?? (long)bound[p.Ref!].Value.LengthOf(p.Ref!.Field)),
+            ConfigValue.Secret secret => LengthOf(secret.Ref, bound),
+            ConfigValue.Text text => text.Parts.Sum(p => p.Literal?.Length ?? LengthOf(p.Ref!, bound)),
             _ => 0L,
         });
+
+    private long LengthOf(SecretRef reference, ImmutableDictionary<SecretRef, BoundSecret> bound) =>
+        isCandidate ? 0 : bound[reference].Value.LengthOf(reference.Field);
 }

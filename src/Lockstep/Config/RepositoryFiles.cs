@@ -14,7 +14,7 @@ internal sealed class RepositoryFiles(GitRepository git) : IDisposable
     private const int TreeBytes = 8 * 1024 * 1024;
 
     /// <summary>How many directories a wildcard may lead through.</summary>
-    private const int DirectoriesVisited = 2_000;
+    private const int DirectoriesVisited = 10_000;
 
     // By the id of the tree or commit: what it holds never changes. Sized in bytes of the tree.
     private readonly MemoryCache _trees = new(new MemoryCacheOptions { SizeLimit = 16 * 1024 * 1024 });
@@ -42,6 +42,7 @@ internal sealed class RepositoryFiles(GitRepository git) : IDisposable
     }
 
     /// <summary>The directories that a wildcard search path stands for, sorted.</summary>
+    /// <exception cref="LockstepException">invalid-config when it leads through too many.</exception>
     public async Task<IReadOnlyList<string>> DirectoriesAsync(string commit, string pattern, CancellationToken cancellationToken)
     {
         if (commit.Length == 0) return [];
@@ -52,12 +53,15 @@ internal sealed class RepositoryFiles(GitRepository git) : IDisposable
         var found = new List<string>();
         var next = new Queue<(string Path, int Depth, string Id)>();
         if (await DirectoryAsync(commit, root, cancellationToken) is { } start) next.Enqueue((root, literal.Length, start));
-        for (var visited = 0; next.TryDequeue(out var directory) && visited < DirectoriesVisited; visited++)
+        for (var visited = 1; next.TryDequeue(out var directory); visited++)
         {
+            if (visited > DirectoriesVisited)
+                throw new LockstepException(ErrorCode.InvalidConfig, $"the search path '{pattern}' leads through more than {DirectoriesVisited:N0} directories; make it narrower");
             if (DirectoryPattern.IsMatch(pattern, directory.Path)) found.Add(directory.Path);
             if (directory.Depth >= depth) continue;
+            var segment = depth == int.MaxValue ? "**" : segments[directory.Depth];
             foreach (var (name, entry) in await EntriesAsync(directory.Id, cancellationToken))
-                if (entry.Kind == TreeEntryKind.Directory)
+                if (entry.Kind == TreeEntryKind.Directory && DirectoryPattern.IsMatch(segment, name))
                     next.Enqueue((directory.Path.Length == 0 ? name : $"{directory.Path}/{name}", directory.Depth + 1, entry.Id));
         }
         found.Sort(StringComparer.Ordinal);

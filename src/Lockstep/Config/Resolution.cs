@@ -20,6 +20,9 @@ internal sealed record Resolution(DocumentKey Key, string LabelName, string Comm
     /// <summary>Secrets it refers to, whether they exist or not.</summary>
     public ImmutableArray<SecretId> SecretIds { get; init; } = [];
 
+    /// <summary>Those references, each once.</summary>
+    public ImmutableArray<SecretRef> References { get; init; } = [];
+
     public ImmutableArray<ConfigError> Errors { get; init; } = [];
 
     public ImmutableArray<ConfigError> Warnings { get; init; } = [];

@@ -16,6 +16,7 @@ internal sealed class SourceLoader : IDisposable
     private readonly GitReader _git;
     private readonly CipherKey? _cipher;
     private readonly bool _owned;
+    private readonly KnownCipherTexts? _known;
     private ImmutableQueue<ConfigTree> _order = [];
     private ImmutableDictionary<string, ConfigTree> _trees = ImmutableDictionary.Create<string, ConfigTree>(StringComparer.Ordinal);
     private readonly Lock _treesLock = new();
@@ -23,16 +24,29 @@ internal sealed class SourceLoader : IDisposable
     public SourceLoader(GitReader git, CipherKey? cipher = null) =>
         (_git, _cipher, _files, _owned) = (git, cipher, new MemoryCache(new MemoryCacheOptions { SizeLimit = 64 * 1024 * 1024 }), true);
 
-    private SourceLoader(GitReader git, SourceLoader other) =>
-        (_git, _cipher, _files, _trees, _order) = (git, other._cipher, other._files, Volatile.Read(ref other._trees), other._order);
+    private SourceLoader(GitReader git, KnownCipherTexts known, SourceLoader other) =>
+        (_git, _known, _cipher, _files, _trees, _order) = (git, known, other._cipher, other._files, Volatile.Read(ref other._trees), other._order);
 
     /// <summary>A loader for commits that only <paramref name="git"/> reads. It shares the parsed files, which are known by their content and path, and keeps its trees to itself.</summary>
-    public SourceLoader Over(GitReader git)
+    public SourceLoader Over(GitReader git, KnownCipherTexts known)
     {
-        lock (_treesLock) return new SourceLoader(git, this);
+        lock (_treesLock) return new SourceLoader(git, known, this);
     }
 
     public async Task<SourceSet> LoadAsync(
+        DocumentKey key, (string Name, string Commit) label, DocumentShape shape, CancellationToken cancellationToken)
+    {
+        var set = await ReadAsync(key, label, shape, cancellationToken);
+        var known = _known is not null && SourceShaping.HasEncrypted(set) ? await _known(key, label.Commit, cancellationToken) : null;
+        return SourceShaping.Apply(set, shape, _cipher, known);
+    }
+
+    /// <summary>The encrypted values that the files of a document hold.</summary>
+    public async Task<IReadOnlySet<string>> CipherTextsAsync(
+        DocumentKey key, (string Name, string Commit) label, DocumentShape shape, CancellationToken cancellationToken) =>
+        SourceShaping.EncryptedOf(await ReadAsync(key, label, shape, cancellationToken));
+
+    private async Task<SourceSet> ReadAsync(
         DocumentKey key, (string Name, string Commit) label, DocumentShape shape, CancellationToken cancellationToken)
     {
         var tree = await TreeAsync(label.Commit, cancellationToken);
@@ -40,7 +54,7 @@ internal sealed class SourceLoader : IDisposable
         var files = new Dictionary<string, ParsedFile>(StringComparer.Ordinal);
         foreach (var file in plan.Files)
             files[file.Path] = await FileAsync(file.Path, file.BlobId, cancellationToken);
-        return SourceShaping.Apply(SourceSet.Create(plan, path => files[path]), shape, _cipher);
+        return SourceSet.Create(plan, path => files[path]);
     }
 
     /// <summary>Makes the tree of <paramref name="to"/> from that of <paramref name="from"/> and returns the paths that differ.</summary>
@@ -105,3 +119,6 @@ internal sealed class SourceLoader : IDisposable
         _ => "the file is missing from the repository; see git fsck",
     });
 }
+
+/// <summary>The encrypted values that may be decrypted in a document at a commit; null: all.</summary>
+internal delegate Task<IReadOnlySet<string>?> KnownCipherTexts(DocumentKey key, string commit, CancellationToken cancellationToken);

@@ -29,8 +29,20 @@ internal sealed class DocumentRenderer(byte[] etagKey)
     public RenderedDocument Render(Resolution resolution, FrozenSet<SecretId> withheld)
     {
         var buffer = s_buffer ??= new ArrayBufferWriter<byte>(16 * 1024);
-        // Of a rendering that failed.
-        buffer.Clear();
+        try
+        {
+            var disclosed = Write(buffer, resolution, withheld);
+            return new RenderedDocument(buffer.WrittenSpan.ToArray(), ETagOf(buffer.WrittenSpan), [.. disclosed]);
+        }
+        finally
+        {
+            buffer.Clear();
+            if (buffer.Capacity > MaxKeptBuffer) s_buffer = null;
+        }
+    }
+
+    private static SortedSet<string> Write(ArrayBufferWriter<byte> buffer, Resolution resolution, FrozenSet<SecretId> withheld)
+    {
         var secretKeys = new List<string>();
         var withheldKeys = new List<string>();
         var disclosed = new SortedSet<string>(StringComparer.Ordinal);
@@ -64,10 +76,7 @@ internal sealed class DocumentRenderer(byte[] etagKey)
             WriteList(json, "withheld", withheldKeys);
             json.WriteEndObject();
         }
-        var rendered = new RenderedDocument(buffer.WrittenSpan.ToArray(), ETagOf(buffer.WrittenSpan), [.. disclosed]);
-        buffer.Clear();
-        if (buffer.Capacity > MaxKeptBuffer) s_buffer = null;
-        return rendered;
+        return disclosed;
     }
 
     /// <summary>The secret versions that a value is built of, as <c>id@version</c>.</summary>

@@ -29,6 +29,10 @@ internal sealed partial class Gate
 
     private CipherKey InstalledKey() => CipherKey ?? throw new LockstepException(ErrorCode.NotFound, "spring.encryptKeyFile is not set");
 
+    // As RequireCipherAsync has it, for each environment of a known document.
+    private static bool MayDecrypt(Caller caller, DocumentKey key) =>
+        key.Services.All(service => key.Environments.All(environment => caller.Can(Permission.ConfigWrite, Subject.Of(service, environment))));
+
     private async Task RequireCipherAsync(CallContext call, DocumentKey? key, string action)
     {
         // Only a pattern for every name matches '*'.

@@ -72,11 +72,13 @@ internal sealed partial class Gate
 
         var files = new Dictionary<string, byte[]?>(StringComparer.Ordinal) { [write.Path] = write.Content };
         var message = write.Message ?? $"{(write.Content is null ? "delete" : id is null ? "add" : "change")} {write.Path}";
+        using var slot = await Candidates.WriteSlotAsync(cancellationToken);
         await using var scratch = Repository.Scratch();
         var commit = await scratch.CommitAsync(parent, files, call.Caller.Name, message, cancellationToken);
         if (commit != parent)
         {
-            var report = await Candidates.EvaluateAsync(scratch.Reader, state => state with { Refs = state.Refs.SetItem(name, commit) }, [], cancellationToken);
+            var report = await Candidates.EvaluateAsync(
+                scratch.Reader, state => state with { Refs = state.Refs.SetItem(name, commit) }, [], key => MayDecrypt(call.Caller, key), cancellationToken);
             await AuthoriseAsync(call, report, action);
             RefuseUnsound(call.Caller, report);
             // The check may have taken its time; what was rolled meanwhile writes nothing.

@@ -23,11 +23,13 @@ internal sealed partial class Gate
             await RequireAsync(call, Permission.SecretRead, Subject.Of(id), "config.plan");
             RequireVersion(await InfoAsync(id, cancellationToken), version);
         }
+        using var slot = await Candidates.PlanSlotAsync(cancellationToken);
         // Made on one commit: when another comes meanwhile, the plan is for the one before.
         await using var scratch = Repository.Scratch();
         var refs = await ChangedRefsAsync(scratch, files, call.Caller.Name, cancellationToken);
         var report = await Candidates.EvaluateAsync(
-            scratch.Reader, state => secrets.Aggregate(refs is null ? state : state with { Refs = refs }, (next, secret) => next.Activate(secret.Key, secret.Value)), [], cancellationToken);
+            scratch.Reader, state => secrets.Aggregate(refs is null ? state : state with { Refs = refs }, (next, secret) => next.Activate(secret.Key, secret.Value)),
+            [], key => MayDecrypt(call.Caller, key), cancellationToken);
         // What a reference to a secret comes to tells something of the secret.
         foreach (var id in report.AddedSecrets) await RequireAsync(call, Permission.SecretRead, Subject.Of(id), "config.plan");
         return new Plan(report, [.. report.Documents.Where(d => MayKnow(call.Caller, d.Key)).Select(d => (d, Fleet.Of(d.Key).Count))]);

@@ -55,7 +55,8 @@ internal sealed partial class Gate
         }
         if (await CrowdAsync(call, refs) is { } crowd) return Refused(crowd);
         var commits = await NewCommitsAsync(call.Caller, reader, moved.Values.OfType<string>(), cancellationToken);
-        var report = await Candidates.EvaluateAsync(reader, state => state with { Refs = Moved(state.Refs, moved) }, commits, cancellationToken);
+        using var slot = await Candidates.WriteSlotAsync(cancellationToken);
+        var report = await Candidates.EvaluateAsync(reader, state => state with { Refs = Moved(state.Refs, moved) }, commits, key => MayDecrypt(call.Caller, key), cancellationToken);
         await AuthoriseAsync(call, report, "git.push");
         // Its readers keep what they have; that is no reason to keep a branch.
         var gone = refs.Where(r => r.New is null).Select(r => GitNames.ShortName(r.Name)).ToHashSet(StringComparer.Ordinal);
@@ -142,7 +143,7 @@ internal sealed partial class Gate
     }
 
     // A commit on the way to where a ref stands can be read by its id. Who may do everything anyway is spared the look.
-    private static async Task<ImmutableArray<GitCommitChanges>> NewCommitsAsync(Caller caller, GitReader reader, IEnumerable<string> tips, CancellationToken cancellationToken)
+    private static async Task<ImmutableArray<GitNewCommit>> NewCommitsAsync(Caller caller, GitReader reader, IEnumerable<string> tips, CancellationToken cancellationToken)
     {
         if (caller.Grant is { ReachesEveryFile: true, ReachesEverything: true } && caller.Can(Permission.SecretRead, Subject.Nothing)) return [];
         return await reader.NewCommitsAsync(tips, MaxPushedCommits, cancellationToken);

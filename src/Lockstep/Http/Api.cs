@@ -15,7 +15,7 @@ namespace Lockstep.Http;
 internal delegate Task ApiHandler(HttpContext context, CallContext call);
 
 /// <summary>How the clients of another system's interface expect to be answered. They may show the token as the password of Basic, too.</summary>
-/// <param name="WriteProblem">Writes a failure in that system's form.</param>
+/// <param name="WriteProblem">Writes the body of a failure in that system's form; the head is there.</param>
 internal sealed record ApiStyle(Func<HttpContext, LockstepException, Task> WriteProblem);
 
 /// <summary>What every route shares: who calls, and how failures are answered.</summary>
@@ -56,7 +56,6 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
 
     private async Task InvokeAsync(HttpContext context, string route, Func<Task> handler, ApiStyle? style = null)
     {
-        var write = style?.WriteProblem ?? ((c, e) => Problems.WriteAsync(c, e));
         try
         {
             await handler();
@@ -64,7 +63,7 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         catch (LockstepException e)
         {
             if (e.Code == ErrorCode.Internal || e.Code == ErrorCode.Unavailable) LogFailed(route, e.Code.Name, e.Message);
-            await write(context, e);
+            await WriteAsync(context, e, style);
         }
         catch (BadHttpRequestException e)
         {
@@ -78,12 +77,18 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         catch (Exception e)
         {
             LogDefect(e, route);
-            await write(context, new LockstepException(ErrorCode.Internal, $"an unexpected failure; the server's log has it under the trace {TraceOf()}"));
+            await WriteAsync(context, new LockstepException(ErrorCode.Internal, $"an unexpected failure; the server's log has it under the trace {TraceOf()}"), style);
         }
         finally
         {
             Describe(context);
         }
+    }
+
+    private static Task WriteAsync(HttpContext context, LockstepException error, ApiStyle? style)
+    {
+        if (style is null) return Problems.WriteAsync(context, error);
+        return Problems.Begin(context, error, "Basic realm=\"lockstep\"") ? style.WriteProblem(context, error) : Task.CompletedTask;
     }
 
     private CallContext Identify(HttpContext context, string route, string? token)

@@ -1,6 +1,8 @@
+using Lockstep.Access;
 using Lockstep.Audit;
 using Lockstep.Client;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Logging;
 
 namespace Lockstep.Http;
@@ -9,8 +11,11 @@ namespace Lockstep.Http;
 /// <c>POST /v1/hooks/git</c>: a Git host says that something was pushed. The signature is all that is looked at: whatever the event, the server fetches
 /// soon, which is also all that a delivery sent again can cause.
 /// </summary>
-internal sealed class HookRoutes(Gate.Gate gate, FailedAuthentications failures, ILogger<HookRoutes> log)
+internal sealed class HookRoutes(Gate.Gate gate, FailedAuthentications failures, RateLimits rates, ILogger<HookRoutes> log)
 {
+    /// <summary>What GitHub sends at most. Only a body that somebody claims to have signed is read.</summary>
+    private const long MaxBody = 25 * 1024 * 1024;
+
     private static readonly TimeSpan s_bodyTime = TimeSpan.FromSeconds(10);
 
     private readonly WebhookSecret? _secret = WebhookSecret.Open(gate.Options.Config.WebhookSecretFile, log);
@@ -22,11 +27,13 @@ internal sealed class HookRoutes(Gate.Gate gate, FailedAuthentications failures,
         if (_secret is null)
             throw new LockstepException(ErrorCode.NotFound, "no webhooks are taken here: config.webhookSecretFile is not set");
         Requests.AllowQuery(context);
-        using var signatures = new HookSignatures(context.Request.Headers, _secret.Current());
-        var verdict = await CheckAsync(signatures, context);
+        var verdict = HookSignatures.AreIn(context.Request.Headers) ? await CheckAsync(_secret.Current(), context) : HookVerdict.Unsigned;
         if (verdict != HookVerdict.Signed)
         {
-            failures.Count(context.Connection.RemoteIpAddress, verdict == HookVerdict.Unsigned ? "webhook-unsigned" : "webhook-signature");
+            var address = context.Connection.RemoteIpAddress;
+            if (address is { IsIPv4MappedToIPv6: true }) address = address.MapToIPv4();
+            failures.Count(address, verdict == HookVerdict.Unsigned ? "webhook-unsigned" : "webhook-signature");
+            rates.Failure(address);
             throw new LockstepException(ErrorCode.Unauthenticated, verdict == HookVerdict.Unsigned
                 ? "the delivery is not signed: set the secret of config.webhookSecretFile at the Git host too"
                 : "a signature of the delivery is not right: the secret at the Git host is not that of config.webhookSecretFile");
@@ -35,8 +42,10 @@ internal sealed class HookRoutes(Gate.Gate gate, FailedAuthentications failures,
         context.Response.StatusCode = StatusCodes.Status202Accepted;
     }
 
-    private async Task<HookVerdict> CheckAsync(HookSignatures signatures, HttpContext context)
+    private async Task<HookVerdict> CheckAsync(string secret, HttpContext context)
     {
+        using var signatures = new HookSignatures(context.Request.Headers, secret);
+        context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = MaxBody;
         using var limit = new CancellationTokenSource(s_bodyTime, gate.Time);
         using var either = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, context.RequestAborted);
         try

@@ -16,6 +16,8 @@ internal sealed class HookSignatures : IDisposable
 {
     private const string StandardSecret = "whsec_";
 
+    private static readonly string[] s_plain = ["X-Gitea-Signature", "X-Forgejo-Signature", "X-Gogs-Signature"];
+
     private readonly List<byte[]> _sha256 = [];
     private readonly List<byte[]> _sha1 = [];
     private readonly byte[] _key;
@@ -40,11 +42,19 @@ internal sealed class HookSignatures : IDisposable
             if (hub.StartsWith("sha1=", StringComparison.Ordinal)) Claim(_sha1, hub, "sha1=");
             else Claim(_sha256, hub, "sha256=");
         }
-        foreach (var name in (ReadOnlySpan<string>)["X-Gitea-Signature", "X-Forgejo-Signature", "X-Gogs-Signature"])
+        foreach (var name in s_plain)
             if (Single(headers, name) is { } signature) Claim(_sha256, signature, "");
         // GitLab's secret token is not a signature but the secret itself.
         if (Single(headers, "X-Gitlab-Token") is { } token) _token = Encoding.UTF8.GetBytes(token);
         if (Single(headers, "webhook-signature") is { } standard) ClaimStandard(headers, secret, standard);
+    }
+
+    /// <summary>Whether any header may claim that this delivery is genuine.</summary>
+    public static bool AreIn(IHeaderDictionary headers)
+    {
+        foreach (var name in (ReadOnlySpan<string>)["X-Hub-Signature-256", "X-Hub-Signature", .. s_plain, "X-Gitlab-Token", "webhook-signature"])
+            if (headers.ContainsKey(name)) return true;
+        return false;
     }
 
     /// <summary>Whether nothing claims that this delivery is genuine. SHA-1 alone does not count.</summary>

@@ -15,22 +15,10 @@ internal static class Problems
     /// <param name="status">A status more exact than the code's own.</param>
     public static Task WriteAsync(HttpContext context, LockstepException error, int? status = null)
     {
+        if (!Begin(context, error, "Bearer")) return Task.CompletedTask;
         var response = context.Response;
-        if (response.HasStarted)
-        {
-            // Too late to say anything: a broken connection tells the client that the answer is not whole.
-            context.Abort();
-            return Task.CompletedTask;
-        }
-        var allow = response.Headers.Allow;
-        response.Clear();
-        response.Headers.Allow = allow;
         response.StatusCode = status ?? error.Code.Status;
         response.ContentType = "application/problem+json";
-        response.Headers.CacheControl = "no-store";
-        if (error.Code == ErrorCode.Unauthenticated) response.Headers.WWWAuthenticate = "Bearer";
-        if ((error.RetryAfter ?? (error.Code == ErrorCode.Unavailable ? s_retry : null)) is { } wait)
-            response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
         var problem = new Problem
         {
             Title = error.Code.Title,
@@ -42,6 +30,27 @@ internal static class Problems
         return response.Body.WriteAsync(JsonSerializer.SerializeToUtf8Bytes(problem, WireJson.Context.Problem), context.RequestAborted).AsTask();
     }
 
+    /// <summary>The status and the headers of every failure, in whichever form its body is; false when it is too late to say anything.</summary>
+    public static bool Begin(HttpContext context, LockstepException error, string challenge)
+    {
+        var response = context.Response;
+        if (response.HasStarted)
+        {
+            // A broken connection tells the client that the answer is not whole.
+            context.Abort();
+            return false;
+        }
+        var allow = response.Headers.Allow;
+        response.Clear();
+        response.Headers.Allow = allow;
+        response.StatusCode = error.Code.Status;
+        response.Headers.CacheControl = "no-store";
+        if (error.Code == ErrorCode.Unauthenticated) response.Headers.WWWAuthenticate = challenge;
+        if ((error.RetryAfter ?? (error.Code == ErrorCode.Unavailable ? s_retry : null)) is { } wait)
+            response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        return true;
+    }
+
     /// <summary>Gives a body to what the framework answered without one: unknown paths and methods, and requests it refused itself.</summary>
     public static Task WriteForStatusAsync(HttpContext context)
     {
@@ -50,7 +59,7 @@ internal static class Problems
         {
             404 => (ErrorCode.NotFound, $"there is nothing at {context.Request.Path}; /openapi/v1.json lists what there is"),
             405 => (ErrorCode.BadRequest, $"{context.Request.Method} is not possible at {context.Request.Path}"),
-            413 => (ErrorCode.TooLarge, "the body is larger than 1 MiB"),
+            413 => (ErrorCode.TooLarge, "the body is over the limit, which is 1 MiB for most calls"),
             _ => (ErrorCode.From(null, status), "the request could not be read"),
         };
         return WriteAsync(context, new LockstepException(code, detail), status);

@@ -24,7 +24,7 @@ internal sealed record CandidateReport(LiveState Live, ReleaseState Next)
     /// <summary>The paths, of whatever kind, that change; of names that are not UTF-8 what can be shown.</summary>
     public IReadOnlySet<string> Paths { get; init; } = new HashSet<string>(StringComparer.Ordinal);
 
-    /// <summary>The secrets that a changed file or a document refers to and did not before.</summary>
+    /// <summary>The secrets that a changed file or a document refers to as it did not before: whole, by another field, or at another version.</summary>
     public ImmutableSortedSet<SecretId> AddedSecrets { get; init; } = [];
 
     /// <summary>The commits on the way there, as far as they were asked for.</summary>
@@ -52,10 +52,7 @@ internal sealed record CandidateDocument(DocumentKey Key, bool WasValid, bool Is
     /// <summary>Whether its readers would see something else, or it would no longer resolve.</summary>
     public bool Changes { get; init; }
 
-    /// <summary>How many keys are added, removed or changed.</summary>
-    public int KeyCount { get; init; }
-
-    /// <summary>The first of those keys, sorted.</summary>
+    /// <summary>The keys that are added, removed or changed, sorted; the first thousand.</summary>
     public ImmutableArray<string> Keys { get; init; } = [];
 
     /// <summary>Why it does not resolve.</summary>

@@ -34,14 +34,25 @@ internal sealed class DependencyIndex
 
     public void AddPathDependents(string? label, IEnumerable<string> changedPaths, HashSet<DocumentKey> documents)
     {
-        var patterns = _patterns.Where(p => p.Key.Label == label).ToList();
+        var patterns = _patterns.Where(p => p.Key.Label == label).Select(p => (p.Key.Pattern, Beginning: DirectoryPattern.Beginning(p.Key.Pattern), Dependents: p.Value)).ToList();
+        // Many paths may differ by their directories alone: each directory is matched once, and each name looked up once for each pattern.
+        var matching = new Dictionary<string, List<(string Pattern, HashSet<DocumentKey> Dependents)>>(StringComparer.Ordinal);
+        var done = new HashSet<(string Pattern, string Name)>();
         foreach (var path in changedPaths)
         {
             if (_paths.TryGetValue((label, path), out var keys)) documents.UnionWith(keys);
             if (patterns.Count == 0) continue;
-            var directory = path[..Math.Max(0, path.LastIndexOf('/'))];
-            foreach (var (pattern, dependents) in patterns)
-                if (DirectoryPattern.IsMatch(pattern.Pattern, directory)) documents.UnionWith(dependents.Where(d => _entries[d].Files.MatchesPattern(path)));
+            var slash = path.LastIndexOf('/');
+            var (directory, name) = (path[..Math.Max(0, slash)], path[(slash + 1)..]);
+            // The root is always searched: who looks for a name anywhere looks for it there too.
+            if (!_paths.TryGetValue((label, name), out var seekers)) continue;
+            if (!matching.TryGetValue(directory, out var found))
+            {
+                found = [.. patterns.Where(p => directory.StartsWith(p.Beginning, StringComparison.Ordinal) && DirectoryPattern.IsMatch(p.Pattern, directory)).Select(p => (p.Pattern, p.Dependents))];
+                matching.Add(directory, found);
+            }
+            foreach (var (pattern, dependents) in found)
+                if (done.Add((pattern, name))) documents.UnionWith(seekers.Count < dependents.Count ? seekers.Where(dependents.Contains) : dependents.Where(seekers.Contains));
         }
     }
 

@@ -30,13 +30,14 @@ internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, RefreshSch
         Task mine;
         lock (_lock)
         {
-            if (_running is null or { IsCompleted: true })
+            // One that waits for its turn has not begun yet.
+            if (_next is null && (_running is null or { IsCompleted: true }))
             {
                 mine = _running = RunAsync();
             }
             else
             {
-                mine = _next ??= AfterAsync(_running);
+                mine = _next ??= AfterAsync(_running!);
             }
         }
         return mine.WaitAsync(cancellationToken);
@@ -62,7 +63,8 @@ internal sealed class GitRefresh(GitRepository git, ReleaseLane lane, RefreshSch
 
     private async Task AfterAsync(Task running)
     {
-        await running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        // Never at once: the caller, who holds the lock, has yet to note this as the next one.
+        await running.ConfigureAwait(ConfigureAwaitOptions.ForceYielding | ConfigureAwaitOptions.SuppressThrowing);
         lock (_lock)
         {
             (_running, _next) = (_next, null);

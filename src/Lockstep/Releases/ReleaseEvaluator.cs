@@ -1,3 +1,4 @@
+using System.Collections.Frozen;
 using System.Collections.Immutable;
 using Lockstep.Client;
 using Lockstep.Config;
@@ -36,10 +37,18 @@ internal sealed class ReleaseEvaluator(ReleaseResolver resolver, SourceLoader so
     }
 
     /// <summary>The same over the commits of a candidate, with the loader it reads them through; that is the caller's to dispose of.</summary>
-    public (ReleaseEvaluator Evaluator, SourceLoader Sources) Over(GitReader reader)
+    public (ReleaseEvaluator Evaluator, SourceLoader Sources) Over(GitReader reader, KnownCipherTexts known)
     {
-        var there = sources.Over(reader);
+        var there = sources.Over(reader, known);
         return (new ReleaseEvaluator(resolver.Over(there, reader), there, render), there);
+    }
+
+    /// <summary>The encrypted values in a document's files as they are at present; null when <paramref name="commit"/> is the present one.</summary>
+    public async Task<IReadOnlySet<string>?> CipherTextsAsync(DocumentKey key, LiveState live, string commit, CancellationToken cancellationToken)
+    {
+        if (!live.Documents.TryGetValue(key, out var state)) return FrozenSet<string>.Empty;
+        var present = ReleaseResolver.CommitFor(state.Resolution, live.Release);
+        return present == commit ? null : await sources.CipherTextsAsync(key, (key.Label ?? live.Release.Shape.Branch, present), live.Release.Shape, cancellationToken);
     }
 
     /// <summary>

@@ -61,7 +61,7 @@ internal sealed class ApiHost : IAsyncDisposable
         new FleetRoutes(gate).Map(api);
         api.MapWatch(WatchEndpoint.Path, new WatchEndpoint(watchers).HandleAsync);
         if (gate.Options.Compat.Spring) MapSpring(api, new SpringEndpoint(gate));
-        new HookRoutes(gate, access.Failures, loggers.CreateLogger<HookRoutes>()).Map(api);
+        new HookRoutes(gate, access.Failures, access.Rates, loggers.CreateLogger<HookRoutes>()).Map(api);
         if (gate.Options.Compat.Git) MapGit(api, new GitEndpoint(gate, loggers.CreateLogger<GitEndpoint>()));
         OpenApi.Map(routes);
     }
@@ -70,6 +70,7 @@ internal sealed class ApiHost : IAsyncDisposable
     {
         var style = new ApiStyle(spring.WriteProblemAsync);
         api.Map("GET", SpringEndpoint.Pattern, spring.GetAsync, style);
+        api.Map("HEAD", SpringEndpoint.Pattern, spring.GetAsync, style);
         api.Map("POST", SpringEndpoint.Pattern, spring.PostAsync, style);
     }
 

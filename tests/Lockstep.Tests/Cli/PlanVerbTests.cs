@@ -25,6 +25,11 @@ public sealed class PlanVerbTests
         await File.WriteAllTextAsync(Path.Combine(clone, "shop-dev.yml"), "own: 1\n");
         await File.WriteAllTextAsync(Path.Combine(clone, ".gitignore"), "ignored.yml\n");
         await File.WriteAllTextAsync(Path.Combine(clone, "ignored.yml"), "a: {\n");
+        // Nor what the developer's own config ignores everywhere.
+        Directory.CreateDirectory(Path.Combine(lockstep.Directory, "home", ".config", "git"));
+        await File.WriteAllTextAsync(Path.Combine(lockstep.Directory, "home", ".config", "git", "ignore"), "*.local.yml\n");
+        await File.WriteAllTextAsync(Path.Combine(clone, "mine.local.yml"), "a: {\n");
+        lockstep.Environment["HOME"] = Path.Combine(lockstep.Directory, "home");
         await File.WriteAllTextAsync(Path.Combine(clone, "notes.txt"), "y");
         File.Delete(Path.Combine(clone, "gone.yml"));
         // The server's branch has gone on meanwhile: that is not taken back.
@@ -38,7 +43,9 @@ public sealed class PlanVerbTests
         plan.GetProperty("commit").GetString().ShouldBe(repository.Head);
         plan.GetProperty("documents").EnumerateArray().Single(d => d.GetProperty("service").GetString() == "shop")
             .GetProperty("keys").EnumerateArray().Select(k => k.GetString()).ShouldBe(["color", "own", "shared"]);
-        (await lockstep.RunAsync("config", "plan", "clone")).Output.ShouldContain("4 changed files");
+        var shown = (await lockstep.RunAsync("config", "plan", "clone")).Output;
+        shown.ShouldStartWith("untracked: shop-dev.yml\n");
+        shown.ShouldContain("4 changed files");
         TestRepository.Run(clone, [], "status", "--porcelain").ShouldContain("application.yml");
     }
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Lockstep.Config;
 using Lockstep.Config.Formats;
 using Lockstep.Config.Parsing;
+using Lockstep.Releases;
 using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
@@ -84,10 +85,20 @@ public sealed class PrecedenceTests
         var dependencies = new ConfigFiles(("c/x/app.yml", "k: v")) { SearchPaths = ["c/*", "d"] }.Plan("app", "dev").Dependencies;
         foreach (var path in new[] { "app.yml", "application-dev.properties", "d/app-dev.json", "c/x/application.yaml" }) dependencies.Paths.Contains(path, StringComparer.Ordinal).ShouldBeTrue(path);
         dependencies.DirectoryPatterns.ShouldBe(["c/*"]);
-        dependencies.MatchesPattern("c/new/app-dev.yml").ShouldBeTrue();
-        dependencies.MatchesPattern("c/new/other.yml").ShouldBeFalse();
-        dependencies.MatchesPattern("c/new/deep/app.yml").ShouldBeFalse();
-        dependencies.MatchesPattern("app.yml").ShouldBeFalse();
+        Touches("c/new/app-dev.yml").ShouldBeTrue();
+        Touches("a.yml", "c/other/other.yml", "c/other/app.yml").ShouldBeTrue();
+        Touches("c/new/other.yml").ShouldBeFalse();
+        Touches("c/new/deep/app.yml").ShouldBeFalse();
+        Touches("cc/new/app.yml").ShouldBeFalse();
+        Touches("app.yml").ShouldBeTrue();
+
+        bool Touches(params string[] paths)
+        {
+            var (index, touched) = (new DependencyIndex(), new HashSet<DocumentKey>());
+            index.Set(new Resolution(new DocumentKey("app", "dev"), "main", "") { Files = dependencies });
+            index.AddPathDependents(null, paths, touched);
+            return touched.Count == 1;
+        }
     }
 
     [Fact]

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Lockstep.Config;
 using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
@@ -105,6 +106,76 @@ public sealed class PlanTests
         var denied = (await server.Admin.GetAsync("/v1/audit?action=config.plan")).Ok().Json.GetProperty("items").EnumerateArray();
         denied.Count(e => e.GetProperty("decision").GetString() == "denied").ShouldBe(4);
         (await server.Nobody.PostAsync("/v1/plan", new { })).ShouldBe(401);
+    }
+
+    [Fact]
+    public async Task A_guess_in_the_place_of_a_secret_looks_the_same_right_or_wrong()
+    {
+        using var repository = Repository();
+        await using var server = await StartAsync(repository);
+        (await server.PutAsync("theirs", "4711")).Ok();
+        (await server.PutAsync("doc", """{"one":"x","two":"y"}""")).Ok();
+        repository.Commit(("cart.yml", "a: ${secret:theirs}\nalso: ${secret:theirs}\nb: ${secret:doc#one}\nn: 1\n"));
+        await server.RefreshAsync();
+        var viewer = await server.AsAsync("viewer");
+
+        // A secret of one's own can be given any value, and its key stays one of those that hold a secret.
+        var guesser = await server.AsAsync("writer", t => t with { Services = ["cart"], Secrets = ["own/*"] });
+        (await server.PutAsync("own/right", "4711")).Ok();
+        (await server.PutAsync("own/wrong", "4712")).Ok();
+        var answers = new List<string>();
+        foreach (var guess in new[] { "right", "wrong" })
+        {
+            var plan = await PlanAsync(guesser, new { files = new Dictionary<string, string?> { ["cart.yml"] = $"a: ${{secret:own/{guess}}}\nalso: ${{secret:theirs}}\nb: ${{secret:doc#one}}\nn: 1\n" } });
+            answers.Add(string.Join(',', Documents(plan)) + plan.GetProperty("documents")[0].GetProperty("keys").GetRawText());
+        }
+        answers.ShouldAllBe(a => a == "cart/dev changes[\"a\"]");
+
+        // A secret that stands there already may stand elsewhere too, but does not tell whether it is a number.
+        var moved = await PlanAsync(viewer, new { files = new Dictionary<string, string?> { ["cart.yml"] = "a: ${secret:theirs}\nalso: ${secret:theirs}\nb: ${secret:doc#one}\nn: ${secret:theirs}\n" } });
+        moved.GetProperty("documents")[0].GetProperty("keys").EnumerateArray().ShouldHaveSingleItem().GetString().ShouldBe("n");
+        moved.GetProperty("documents")[0].GetProperty("warnings").GetArrayLength().ShouldBe(0);
+        foreach (var field in new[] { "${secret:doc#two}", "${secret:doc#nothing}", "${secret:doc}", "${secret:doc#one@1}", "${secret:doc#one@9}" })
+        {
+            (await viewer.PostAsync("/v1/plan", new { files = new Dictionary<string, string?> { ["cart.yml"] = $"a: ${{secret:theirs}}\nalso: ${{secret:theirs}}\nb: ${{secret:doc#one}}\nn: {field}\n" } }))
+                .ShouldBe(403, "forbidden").Detail.ShouldContain("secret:read");
+        }
+    }
+
+    [Fact]
+    public async Task A_document_at_the_limit_of_its_length_does_not_tell_how_long_its_secrets_are()
+    {
+        using var repository = Repository();
+        await using var server = await StartAsync(repository);
+        (await server.PutAsync("theirs", "hunter2")).Ok();
+        repository.Commit(("cart.yml", "a: ${secret:theirs}\n"));
+        await server.RefreshAsync();
+        var viewer = await server.AsAsync("viewer");
+        // With the secret it would be just over the limit, and just below.
+        foreach (var left in new[] { "hunter2".Length - 1, "hunter2".Length })
+        {
+            var part = ConfigLimits.CharactersPerDocument / 32;
+            var copies = string.Concat(Enumerable.Range(0, 30).Select(i => $"k{i}: ${{part}}\n"));
+            var text = $"a: ${{secret:theirs}}\npart: {new string('x', part)}\n{copies}rest: {new string('x', part - left)}\n";
+            var plan = await PlanAsync(viewer, new { files = new Dictionary<string, string?> { ["cart.yml"] = text, ["application.yml"] = "" } });
+            plan.GetProperty("valid").GetBoolean().ShouldBeTrue(plan.GetRawText());
+        }
+    }
+
+    [Fact]
+    public async Task When_too_many_are_worked_out_a_plan_is_told_to_come_back_and_writes_go_on()
+    {
+        await using var server = await TestServer.StartEmbeddedAsync();
+        using var first = await server.Gate.Candidates.PlanSlotAsync(default);
+        using (await server.Gate.Candidates.PlanSlotAsync(default))
+        {
+            var refused = (await server.Admin.PostAsync("/v1/plan", new { files = new Dictionary<string, string> { ["a.yml"] = "x: 1\n" } })).ShouldBe(503, "unavailable");
+            refused.Header("Retry-After").ShouldNotBeNullOrEmpty();
+            Directory.GetDirectories(server.Server.Repository.Directory, "lockstep-objects-*").ShouldBeEmpty();
+            (await server.Admin.SendAsync("PUT", "/v1/files/a.yml", "x: 1\n", ("If-None-Match", "*"))).Ok();
+        }
+        await PlanAsync(server.Admin, new { files = Enumerable.Range(0, 2_000).ToDictionary(i => $"many/{i}.yml", i => i % 5 == 0 ? null : $"x: {i}\n") });
+        Directory.GetDirectories(server.Server.Repository.Directory, "lockstep-objects-*").ShouldBeEmpty();
     }
 
     [Theory]

@@ -152,10 +152,19 @@ public sealed class WebhookTests : IAsyncLifetime
     {
         (await _server.Nobody.SendAsync("POST", Path + "?secret=x", Body, Signatures("github", Secret, Body))).ShouldBe(400);
         (await _server.Nobody.GetAsync(Path)).ShouldBe(405);
-        var large = new string(' ', (1024 * 1024) + 1);
-        (await _server.Nobody.SendAsync("POST", Path, large, Signatures("github", Secret, large))).ShouldBe(413, "too-large");
-        var most = new string(' ', 1024 * 1024);
+        // What GitHub sends at most, and one byte more.
+        var most = new string(' ', 25 * 1024 * 1024);
         (await _server.Nobody.SendAsync("POST", Path, most, Signatures("github", Secret, most))).Status.ShouldBe(202);
+        (await _server.Nobody.SendAsync("POST", Path, most + " ", Signatures("github", Secret, most + " "))).ShouldBe(413, "too-large");
+    }
+
+    [Fact]
+    public async Task Who_gets_signatures_wrong_again_and_again_is_told_to_wait_and_right_ones_are_heard()
+    {
+        var wrong = Signatures("github", "wrong", Body);
+        var answers = await Task.WhenAll(Enumerable.Range(0, 1_000).Select(_ => _server.Nobody.SendAsync("POST", Path, Body, wrong)));
+        answers.Select(a => a.Status).Distinct().Order().ShouldBe([401, 429]);
+        (await _server.Nobody.SendAsync("POST", Path, Body, Signatures("github", Secret, Body))).Status.ShouldBe(202);
     }
 
     [Fact]

@@ -63,12 +63,28 @@ public sealed class CandidateTests
         (await EvaluateAsync(server, new() { ["application-dev.yml"] = "z: 1\n" })).Documents.ShouldHaveSingleItem().Keys.ShouldBe(["z"]);
     }
 
+    [Fact]
+    public async Task A_reference_that_is_added_to_any_text_is_told_in_whatever_charset_it_may_be_read()
+    {
+        using var repository = TestRepository.With(("old.txt", "${secret:old}"), ("a.yml", "x: 1\n"));
+        await using var server = await TestServer.StartAsync(repository);
+        var report = await EvaluateAsync(server, new()
+        {
+            ["old.txt"] = "${secret:old} ${x:${ secret:plain#f }}",
+            ["a.yml"] = "# ${secret:comment}\nx: 1\n",
+            ["open.txt"] = "${secret:never ",
+            ["little.txt"] = string.Concat("${secret:little}".Select(c => $"{c}\0")),
+            ["big.txt"] = string.Concat("${secret:big}".Select(c => $"\0{c}")),
+        });
+        report.AddedSecrets.Select(s => s.Value).ShouldBe(["big", "comment", "little", "plain"]);
+    }
+
     private static async Task<CandidateReport> EvaluateAsync(TestServer server, Dictionary<string, string?> files)
     {
         var main = GitNames.BranchRef("main");
         await using var scratch = server.Server.Repository.Scratch();
         var contents = files.ToDictionary(f => f.Key, f => f.Value is null ? null : Encoding.UTF8.GetBytes(f.Value), StringComparer.Ordinal);
         var commit = await scratch.CommitAsync(server.Gate.Lane.Live.Release.Refs[main], contents, "ann", "try", default);
-        return await server.Gate.Candidates.EvaluateAsync(scratch.Reader, state => state with { Refs = state.Refs.SetItem(main, commit) }, [], default);
+        return await server.Gate.Candidates.EvaluateAsync(scratch.Reader, state => state with { Refs = state.Refs.SetItem(main, commit) }, [], _ => true, default);
     }
 }

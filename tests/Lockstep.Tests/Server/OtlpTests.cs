@@ -10,8 +10,16 @@ using Xunit;
 
 namespace Lockstep.Tests.Server;
 
-/// <summary>The real exporter against a collector at the wire.</summary>
+/// <summary>Tests of what belongs to the whole process: they run by themselves, after all others.</summary>
+[CollectionDefinition(Name, DisableParallelization = true)]
+public sealed class Alone
+{
+    public const string Name = "alone";
+}
+
+/// <summary>The real exporter against a collector at the wire. It hears of the spans of every server in the process.</summary>
 [Trait("speed", "medium")]
+[Collection(Alone.Name)]
 public sealed class OtlpTests : IDisposable
 {
     private const string Value = "a-secret-value-4711";

@@ -28,6 +28,18 @@ internal sealed class TestAuthority : IDisposable
         using (certificate) return (certificate.ExportCertificatePem() + "\n" + _issuer.ExportCertificatePem() + "\n", key);
     }
 
+    /// <summary>A pair for the same names, of the root itself: for servers that send no other certificate along.</summary>
+    public X509Certificate2 IssueByRoot()
+    {
+        var (certificate, key) = Make("CN=localhost", _root, isAuthority: false, TimeProvider.System.GetUtcNow().AddDays(30));
+        using (certificate)
+        using (var pair = X509Certificate2.CreateFromPem(certificate.ExportCertificatePem(), key))
+        {
+            // Some platforms' TLS wants a key that was loaded, not made.
+            return X509CertificateLoader.LoadPkcs12(pair.Export(X509ContentType.Pkcs12), null);
+        }
+    }
+
     /// <summary>A client that trusts the root alone. <paramref name="seen"/> hears of the certificate of each new connection.</summary>
     public HttpClient Client(Action<string>? seen = null) => new(new SocketsHttpHandler
     {

@@ -6,6 +6,8 @@ using Lockstep.Client;
 using Lockstep.Config.Git;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
+using Microsoft.AspNetCore.Server.Kestrel.Core;
+using Microsoft.AspNetCore.Server.Kestrel.Core.Features;
 using Microsoft.Extensions.Logging;
 
 namespace Lockstep.Compat.Git;
@@ -22,6 +24,9 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
 
     private const int RefListBytes = 8 * 1024 * 1024;
 
+    // Who sends or takes less gives the place to somebody else.
+    private static readonly MinDataRate s_pace = new(16 * 1024, TimeSpan.FromSeconds(30));
+
     private readonly PushHooks _hooks = new(gate.Options.Data);
 
     /// <summary>Answers which refs there are, to a client that is about to fetch or push.</summary>
@@ -33,7 +38,7 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
         await RequireAsync(call, service);
         // Here already: what is wrong is shown to the one who pushes only before the push itself begins.
         if (service == "git-receive-pack") await _hooks.EnsureAsync(gate.Time, context.RequestAborted);
-        using var slot = await gate.Repository.ServeAsync(context.RequestAborted);
+        using var slot = await TakeSlotAsync(context, call, service);
         var command = Command(service, ["--http-backend-info-refs"], service == "git-upload-pack" ? ProtocolOf(context.Request) : null);
         Prepare(context.Response, $"application/x-{service}-advertisement");
         // gitprotocol-http(5): protocol 2 begins without the line that names the service.
@@ -53,18 +58,19 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
         if (context.Request.ContentType != $"application/x-{service}-request")
             throw new LockstepException(ErrorCode.BadRequest, $"the body must be of the type application/x-{service}-request");
         await RequireAsync(call, service);
-        using var slot = await gate.Repository.ServeAsync(context.RequestAborted);
+        using var slot = await TakeSlotAsync(context, call, service);
         var limits = gate.Repository.Limits;
         context.Features.GetRequiredFeature<IHttpMaxRequestBodySizeFeature>().MaxRequestBodySize = null;
         var body = BodyOf(context.Request);
         if (service == "git-upload-pack")
         {
             Prepare(context.Response, $"application/x-{service}-result");
-            await RunAsync(context, Command(service, [], ProtocolOf(context.Request)), new LimitedStream(body, limits.AskBytes));
+            await RunAsync(context, Command(service, [], ProtocolOf(context.Request)), LimitedStream.To(body, limits.AskBytes));
             return;
         }
         await _hooks.EnsureAsync(gate.Time, context.RequestAborted);
-        await using var session = new PushSession(gate, call, _hooks.NewSocket());
+        using var socket = _hooks.NewSocket();
+        await using var session = new PushSession(gate, call, socket.Path, log);
         Prepare(context.Response, $"application/x-{service}-result");
         var command = Command(service, [], null) with
         {
@@ -80,10 +86,24 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
                 ("receive.denyDeleteCurrent", "ignore"),
                 ("receive.advertisePushOptions", "false"),
             ],
-            Environment = new Dictionary<string, string>(StringComparer.Ordinal) { [GitHook.SocketVariable] = session.Path },
+            Environment = new Dictionary<string, string>(StringComparer.Ordinal)
+            {
+                [GitHook.SocketVariable] = session.Path,
+                [GitProcess.AllocationLimit.Key] = GitProcess.AllocationLimit.Value,
+            },
         };
-        // Git counts what a push brings itself, and tells the client. Here is counted what it keeps in memory before: the list of refs.
-        await RunAsync(context, command, new LimitedStream(body, limits.PushBytes + RefListBytes));
+        // Git counts itself what a push brings, and tells the client: it is to see that it is too much.
+        var count = new PushBody(RefListBytes, limits.PushBytes + RefListBytes);
+        await using var answer = new PushAnswer(context.Response.Body);
+        await RunAsync(context, command, new LimitedStream(body, count.Add), answer, session.StopAsync);
+        await answer.EndAsync(context.RequestAborted);
+    }
+
+    private Task<IDisposable> TakeSlotAsync(HttpContext context, CallContext call, string service)
+    {
+        if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } request) request.MinDataRate = s_pace;
+        if (context.Features.Get<IHttpMinResponseDataRateFeature>() is { } response) response.MinDataRate = s_pace;
+        return (service == "git-upload-pack" ? gate.Repository.Fetches : gate.Repository.Pushes).TakeAsync(call.Caller.TokenId, context.RequestAborted);
     }
 
     // The refs that keep commits of releases are nobody's business. The directory is the operator's own, whoever it belongs to on the disk.
@@ -99,10 +119,10 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
 
     private ValueTask RequireAsync(CallContext call, string service) => service == "git-upload-pack" ? gate.RequireCloneAsync(call) : gate.RequirePushAsync(call);
 
-    private async Task RunAsync(HttpContext context, GitCommand command, Stream input)
+    private async Task RunAsync(HttpContext context, GitCommand command, Stream input, Stream? output = null, Func<Task>? ending = null)
     {
-        var run = new GitRun(gate.Repository.Start(command), gate.Repository.Limits.Serve, gate.Time);
-        var failure = await run.ServeAsync(input, context.Response.Body, context.RequestAborted);
+        var run = new GitRun(gate.Repository.Start(command), gate.Repository.Limits.Serve, gate.Time) { Ending = ending };
+        var failure = await run.ServeAsync(input, output ?? context.Response.Body, context.RequestAborted);
         if (failure is not null) log.GitWarning($"git {command.Arguments[0]}: {failure}");
     }
 
@@ -125,20 +145,9 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
     private static string Packet(string text) => string.Create(CultureInfo.InvariantCulture, $"{text.Length + 4:x4}{text}");
 
     /// <summary>Writes a failure: git shows it, when it is plain text, to the one who runs it.</summary>
-    public static async Task WriteProblemAsync(HttpContext context, LockstepException error)
+    public static Task WriteProblemAsync(HttpContext context, LockstepException error)
     {
-        var response = context.Response;
-        if (response.HasStarted)
-        {
-            context.Abort();
-            return;
-        }
-        response.Clear();
-        response.StatusCode = error.Code.Status;
-        response.ContentType = "text/plain; charset=utf-8";
-        response.Headers.CacheControl = "no-store";
-        if (error.Code == ErrorCode.Unauthenticated) response.Headers.WWWAuthenticate = "Basic realm=\"lockstep\", charset=\"UTF-8\"";
-        if (error.Code == ErrorCode.Unavailable) response.Headers.RetryAfter = "5";
-        await response.WriteAsync(error.Message + "\n", context.RequestAborted);
+        context.Response.ContentType = "text/plain; charset=utf-8";
+        return context.Response.WriteAsync(error.Message + "\n", context.RequestAborted);
     }
 }

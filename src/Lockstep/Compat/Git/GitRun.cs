@@ -11,7 +11,11 @@ internal sealed class GitRun(Process process, TimeSpan limit, TimeProvider time)
     private const int BufferBytes = 64 * 1024;
     private const int ErrorBytes = 4 * 1024;
 
-    private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
+    // A hook that has only just been started must get to its end, on a busy machine too: git that is killed leaves what it received behind.
+    private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(30);
+
+    /// <summary>Run before git is ended, so that nothing git waits for keeps it from ending by itself.</summary>
+    public Func<Task>? Ending { get; init; }
 
     /// <summary>Serves to the end; answers what git complained of when it failed, null when it did not.</summary>
     /// <exception cref="OperationCanceledException">The client is gone, or took too long.</exception>
@@ -37,6 +41,7 @@ internal sealed class GitRun(Process process, TimeSpan limit, TimeProvider time)
             finally
             {
                 await ended.CancelAsync();
+                if (Ending is not null) await Ending();
                 await EndAsync();
                 await incoming.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 await errors;
@@ -48,11 +53,14 @@ internal sealed class GitRun(Process process, TimeSpan limit, TimeProvider time)
     private async Task EndAsync()
     {
         if (process.HasExited) return;
-        process.StandardInput.Close();
-        process.StandardOutput.Close();
+        // Perhaps closed before, which its writer would not take.
+        Close(process.StandardInput.BaseStream);
         using var grace = new CancellationTokenSource(s_grace, time);
         try
         {
+            // One that receives is heard to its end: git that can't speak any more ends without clearing away.
+            if (Ending is null) process.StandardOutput.Close();
+            else await process.StandardOutput.BaseStream.CopyToAsync(Stream.Null, grace.Token);
             await process.WaitForExitAsync(grace.Token);
         }
         catch (OperationCanceledException)

@@ -24,13 +24,12 @@ internal sealed class PushHooks(string dataDirectory)
     private static readonly SemaphoreSlim s_once = new(1, 1);
 
     private bool _ready;
-    private string? _sockets;
 
     /// <summary>Where git looks for hooks.</summary>
     public string Path { get; } = System.IO.Path.Combine(System.IO.Path.GetFullPath(dataDirectory), "git-hooks");
 
-    /// <summary>A new path for the socket of one push.</summary>
-    public string NewSocket() => System.IO.Path.Combine(_sockets!, $"push-{Guid.NewGuid():N}"[..21]);
+    /// <summary>A new place for the socket of one push.</summary>
+    public PushSocket NewSocket() => new(Path.Length <= MaxPath ? null : Directory.CreateTempSubdirectory("lockstep-").FullName, Path);
 
     /// <summary>Makes sure that the hooks are there and can be executed.</summary>
     /// <exception cref="LockstepException">unavailable: nothing may be pushed then.</exception>
@@ -62,7 +61,6 @@ internal sealed class PushHooks(string dataDirectory)
         Directory.CreateDirectory(Path, Private);
         // Sockets of a process that was killed.
         foreach (var file in Directory.GetFiles(Path, "push-*")) File.Delete(file);
-        _sockets ??= Path.Length <= MaxPath ? Path : Directory.CreateTempSubdirectory("lockstep-").FullName;
         var script = new StringBuilder("#!/bin/sh\n# Written by Lockstep; asks it whether a push may be accepted.\n");
         // A program that is not published whole finds its runtime by these; git is started without them.
         foreach (var name in new[] { "DOTNET_ROOT", "DOTNET_ROOT_X64", "DOTNET_ROOT_ARM64", "DOTNET_ROLL_FORWARD" })
@@ -82,7 +80,10 @@ internal sealed class PushHooks(string dataDirectory)
         foreach (var name in s_names)
         {
             var start = new ProcessStartInfo(System.IO.Path.Combine(Path, name)) { UseShellExecute = false, RedirectStandardInput = true, RedirectStandardError = true };
-            start.Environment.Remove(GitHook.SocketVariable);
+            // As when git runs it: nothing of our own but where programs are found.
+            start.Environment.TryGetValue("PATH", out var programs);
+            start.Environment.Clear();
+            if (programs is not null) start.Environment["PATH"] = programs;
             using var process = await StartAsync(start, time, cancellationToken);
             process.StandardInput.Close();
             using var timeout = new CancellationTokenSource(s_patience, time);
@@ -129,4 +130,16 @@ internal sealed class PushHooks(string dataDirectory)
     }
 
     private static string Quote(string text) => "'" + text.Replace("'", @"'\''", StringComparison.Ordinal) + "'";
+}
+
+/// <summary>Where the socket of one push is: with the hooks, or, when that path is too long for one, in a directory of its own.</summary>
+internal sealed class PushSocket(string? ownDirectory, string sharedDirectory) : IDisposable
+{
+    public string Path { get; } = System.IO.Path.Combine(ownDirectory ?? sharedDirectory, $"push-{Guid.NewGuid():N}"[..21]);
+
+    public void Dispose()
+    {
+        File.Delete(Path);
+        if (ownDirectory is not null) Directory.Delete(ownDirectory);
+    }
 }

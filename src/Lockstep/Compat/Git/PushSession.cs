@@ -4,6 +4,7 @@ using Lockstep.Access;
 using Lockstep.Client;
 using Lockstep.Config.Git;
 using Lockstep.Gate;
+using Microsoft.Extensions.Logging;
 
 namespace Lockstep.Compat.Git;
 
@@ -17,14 +18,16 @@ internal sealed class PushSession : IAsyncDisposable
     private readonly CancellationTokenSource _stop = new();
     private readonly Gate.Gate _gate;
     private readonly CallContext _call;
+    private readonly ILogger _log;
     private readonly Socket _listener;
     private readonly Task _serving;
     private IDisposable? _lock;
+    private DirectoryInfo? _quarantine;
     private bool _accepted;
 
-    public PushSession(Gate.Gate gate, CallContext call, string path)
+    public PushSession(Gate.Gate gate, CallContext call, string path, ILogger log)
     {
-        (_gate, _call, Path) = (gate, call, path);
+        (_gate, _call, Path, _log) = (gate, call, path, log);
         _listener = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
         // The directory is this user's alone, from before the socket is there.
         _listener.Bind(new UnixDomainSocketEndPoint(path));
@@ -36,14 +39,16 @@ internal sealed class PushSession : IAsyncDisposable
     /// <summary>The socket.</summary>
     public string Path { get; }
 
+    /// <summary>Gives the check up: the hook ends and refuses. What was accepted stays so.</summary>
+    public Task StopAsync() => _stop.CancelAsync();
+
     /// <summary>To be called when git has ended: readers see what it did when this completes.</summary>
     public async ValueTask DisposeAsync()
     {
-        await _stop.CancelAsync();
-        _listener.Dispose();
-        await _serving;
         try
         {
+            await StopAsync();
+            await _serving;
             // Git ended between moving the refs and its last hook, or was ended.
             if (_accepted) await FollowAsync();
         }
@@ -53,32 +58,31 @@ internal sealed class PushSession : IAsyncDisposable
         }
         finally
         {
-            _lock?.Dispose();
-            File.Delete(Path);
+            Release();
+            // Git removes it itself, unless it was killed.
+            if (_quarantine is not null) GitScratch.Remove(_quarantine);
             _stop.Dispose();
         }
     }
 
     private async Task ServeAsync()
     {
-        try
+        // A hook that comes after the end is refused at once.
+        using (_listener)
         {
-            while (true)
+            while (!_stop.IsCancellationRequested)
             {
-                using var socket = await _listener.AcceptAsync(_stop.Token);
-                await using var stream = new NetworkStream(socket);
                 try
                 {
+                    using var socket = await _listener.AcceptAsync(_stop.Token);
+                    await using var stream = new NetworkStream(socket);
                     await AnswerAsync(stream);
                 }
-                catch (IOException)
+                catch (Exception e) when (e is IOException or SocketException or OperationCanceledException)
                 {
-                    // The hook was ended; git refuses then.
+                    // The hook was ended, or the check given up; git refuses then.
                 }
             }
-        }
-        catch (Exception e) when (e is OperationCanceledException or SocketException or ObjectDisposedException)
-        {
         }
     }
 
@@ -94,6 +98,11 @@ internal sealed class PushSession : IAsyncDisposable
         {
             verdict = new PushVerdict(false, ["error: " + e.Message, .. e.Errors.Select(x => "error: " + x)]);
         }
+        catch (Exception e) when (!_stop.IsCancellationRequested)
+        {
+            _log.GitWarning($"the check of a push by '{_call.Caller.Name}' failed unexpectedly: {e}");
+            verdict = new PushVerdict(false, [$"error: refused, an unexpected failure ({e.GetType().Name}); the server's log has more"]);
+        }
         if (!verdict.Accepted) Release();
         var answer = new StringBuilder();
         foreach (var line in verdict.Lines) answer.Append(GitHook.Told).Append(Printable(line)).Append('\n');
@@ -104,19 +113,18 @@ internal sealed class PushSession : IAsyncDisposable
     private async Task<PushVerdict> CheckAsync(string objects, IReadOnlyList<PushedRef> refs)
     {
         if (_lock is not null) throw new LockstepException(ErrorCode.Conflict, "the push has been checked already");
+        // What git received lies beside the repository's own objects until it is accepted. Only deletions bring nothing.
+        _quarantine = GitScratch.QuarantineOf(_gate.Repository.Directory, objects);
         _lock = await _gate.Repository.LockAsync(_stop.Token);
-        var verdict = await CheckLockedAsync(objects, refs);
+        var verdict = await CheckLockedAsync(refs);
         _accepted = verdict.Accepted;
         return verdict;
     }
 
-    private async Task<PushVerdict> CheckLockedAsync(string objects, IReadOnlyList<PushedRef> refs)
+    private async Task<PushVerdict> CheckLockedAsync(IReadOnlyList<PushedRef> refs)
     {
-        // What git received lies beside the repository's own objects until it is accepted. Only deletions bring nothing.
-        var name = System.IO.Path.GetFileName(objects);
-        if (!name.StartsWith("tmp_objdir-", StringComparison.Ordinal) && !name.StartsWith("incoming-", StringComparison.Ordinal))
-            return await _gate.CheckPushAsync(_call, _gate.Repository.Reader, refs, _stop.Token);
-        await using var reader = _gate.Repository.ReaderOf(System.IO.Path.Combine(_gate.Repository.Directory, "objects", name));
+        if (_quarantine is null) return await _gate.CheckPushAsync(_call, _gate.Repository.Reader, refs, _stop.Token);
+        await using var reader = _gate.Repository.ReaderOf(_quarantine.FullName);
         return await _gate.CheckPushAsync(_call, reader, refs, _stop.Token);
     }
 

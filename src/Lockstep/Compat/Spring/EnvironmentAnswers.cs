@@ -21,6 +21,7 @@ internal sealed class EnvironmentAnswers(Gate.Gate gate)
         var origins = context.Request.Headers.Accept.Any(a => a?.Contains(Version2, StringComparison.OrdinalIgnoreCase) == true);
         var read = await gate.ReadSourcesAsync(call, query, context.RequestAborted);
         RefuseEmpty(query, read.Sources.Length);
+        SpringAnswers.Head(context, read.Head);
         await SpringAnswers.JsonAsync(context, json => Write(json, (query, label), read, origins), origins ? Version2 : SpringAnswers.Json);
     }
 
@@ -28,11 +29,12 @@ internal sealed class EnvironmentAnswers(Gate.Gate gate)
     {
         var query = SpringNames.Query(name.Name, name.Profiles, label);
         var expand = Parameters.Flag(context.Request, "resolvePlaceholders", true);
-        var values = await gate.ReadMergedAsync(call, query, sources =>
+        var (values, head) = await gate.ReadMergedAsync(call, query, sources =>
         {
             RefuseEmpty(query, sources.Count);
             return FlatKeys.Of(sources);
         }, expand, context.RequestAborted);
+        SpringAnswers.Head(context, head);
         switch (name.Extension)
         {
             case ".properties":

@@ -1,7 +1,6 @@
 using System.Globalization;
-using System.Text;
 using Lockstep.Access;
-using Lockstep.Client;
+using Lockstep.Config;
 using Lockstep.Gate;
 using Microsoft.AspNetCore.Http;
 
@@ -20,27 +19,16 @@ internal sealed class FileAnswers(Gate.Gate gate)
         var fill = !binary && Parameters.Flag(request, "resolvePlaceholders", true);
         var read = await gate.ReadServiceFileAsync(call, query, new FileQuery(SpringNames.Path(path), fill ? charset : null, SinceOf(request)), context.RequestAborted);
         context.Response.Headers.LastModified = read.LastModified.ToString("R", CultureInfo.InvariantCulture);
+        SpringAnswers.Head(context, read.Head);
         if (read.NotModified) context.Response.StatusCode = 304;
         else if (binary) await SpringAnswers.BytesAsync(context, read.Content, OctetStream);
         else if (fill) await SpringAnswers.BytesAsync(context, read.Content, SpringAnswers.PlainText);
-        else await SpringAnswers.TextAsync(context, charset.GetString(read.Content.Span));
+        else await SpringAnswers.TextAsync(context, FileText.Decode(read.Content.Span, charset));
     }
 
     private static DateTimeOffset? SinceOf(HttpRequest request) =>
         DateTimeOffset.TryParseExact(request.Headers.IfModifiedSince, "R", CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal, out var since) ? since : null;
 
     // The first that is named; it says how the file is to be read, not how the answer is written, which is UTF-8.
-    private static Encoding CharsetOf(HttpRequest request)
-    {
-        var name = request.Headers.AcceptCharset.ToString().Split(',', ';')[0].Trim();
-        if (name is "" or "*") return Encoding.UTF8;
-        try
-        {
-            return Encoding.GetEncoding(name);
-        }
-        catch (Exception e) when (e is ArgumentException or NotSupportedException)
-        {
-            throw new LockstepException(ErrorCode.BadRequest, "the charset of Accept-Charset is not known; use UTF-8, UTF-16, ISO-8859-1 or US-ASCII");
-        }
-    }
+    private static string CharsetOf(HttpRequest request) => request.Headers.AcceptCharset.ToString().Split(',', ';')[0].Trim();
 }

@@ -23,13 +23,14 @@ internal static class MonitorPaths
             using var json = JsonDocument.Parse(body);
             return json.RootElement.ValueKind == JsonValueKind.Object ? Of(request, json.RootElement) : [];
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
+            // The latter: a text with half of a surrogate pair.
             throw new LockstepException(ErrorCode.BadRequest, "the body is not valid JSON");
         }
     }
 
-    /// <summary>The services that the paths speak of: <c>foo-local-dev.yml</c> is of foo-local-dev, foo-local or foo; what begins with application is of all, <c>*</c>.</summary>
+    /// <summary>The services that the paths speak of: <c>foo-local-dev.yml</c> is of foo-local-dev, foo-local or foo; application is of all, <c>*</c>, and other names that begin so are of none.</summary>
     public static IEnumerable<string> Services(IEnumerable<string> paths) => paths.SelectMany(Services).Distinct(StringComparer.Ordinal);
 
     private static IEnumerable<string> Services(string path)
@@ -40,7 +41,7 @@ internal static class MonitorPaths
         for (var end = stem.Length; end > 0; end = stem.LastIndexOf('-', end - 1))
         {
             if (stem[..end] == "application") yield return "*";
-            else if (!stem.StartsWith("application-", StringComparison.Ordinal)) yield return stem[..end];
+            else if (!stem.StartsWith("application", StringComparison.Ordinal)) yield return stem[..end];
         }
     }
 

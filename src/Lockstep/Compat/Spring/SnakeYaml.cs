@@ -11,12 +11,15 @@ namespace Lockstep.Compat.Spring;
 
 /// <summary>
 /// Block-style YAML as SnakeYAML dumps it, which people compare and template: plain scalars where they can be, then single quotes, literal blocks for several lines,
-/// double quotes for the rest; lists not indented under their key. Long lines are not folded.
+/// double quotes for the rest; lists not indented under their key; past column 80 a value goes on in the next line.
 /// </summary>
 internal static class SnakeYaml
 {
     /// <summary>Longer keys are marked with <c>?</c>.</summary>
     private const int SimpleKey = 128;
+
+    /// <summary>The column past which values are folded.</summary>
+    private const int Width = 80;
 
     private static readonly SearchValues<char> s_firstIndicators = SearchValues.Create("#,[]{}&*!|>'\"%@`");
 
@@ -74,7 +77,14 @@ internal static class SnakeYaml
         }
     }
 
-    private static string Key(string name) => IsPlain(name) ? name : MaySingleQuote(name) && !name.Contains('\n') ? SingleQuoted(name) : DoubleQuoted(name);
+    private static string Key(string name)
+    {
+        if (IsPlain(name)) return name;
+        if (MaySingleQuote(name) && !name.Contains('\n')) return $"'{Doubled(name)}'";
+        var key = new StringBuilder();
+        DoubleQuoted(key, name, 0, int.MaxValue);
+        return key.ToString();
+    }
 
     private static void Scalar(StringBuilder text, ScalarValue? value, int indent)
     {
@@ -90,13 +100,18 @@ internal static class SnakeYaml
                 text.Append(boolean);
                 break;
             case { Text: var plain } when IsPlain(plain):
-                text.Append(plain);
+                Folded(text, plain, indent);
                 break;
             case { Text: var lines } when lines.Contains('\n') && MayBeLiteral(lines):
                 Literal(text, lines, indent);
                 break;
-            case { Text: var quoted }:
-                text.Append(MaySingleQuote(quoted) && !quoted.Contains('\n') ? SingleQuoted(quoted) : DoubleQuoted(quoted));
+            case { Text: var quoted } when MaySingleQuote(quoted) && !quoted.Contains('\n'):
+                text.Append('\'');
+                Folded(text, Doubled(quoted), indent);
+                text.Append('\'');
+                break;
+            case { Text: var rest }:
+                DoubleQuoted(text, rest, indent, Width);
                 break;
         }
     }
@@ -136,24 +151,79 @@ internal static class SnakeYaml
         }
     }
 
-    private static string SingleQuoted(string text) => $"'{text.Replace("'", "''", StringComparison.Ordinal)}'";
+    private static string Doubled(string text) => text.Replace("'", "''", StringComparison.Ordinal);
 
-    private static string DoubleQuoted(string text)
+    // A single space between two words turns into a line end, which is read as one space.
+    private static void Folded(StringBuilder text, string value, int indent)
     {
-        var quoted = new StringBuilder(text.Length + 2).Append('"');
-        foreach (var c in text)
+        var column = Column(text);
+        for (var at = 0; at < value.Length;)
         {
-            _ = c switch
+            var end = at;
+            while (end < value.Length && (value[end] == ' ') == (value[at] == ' ')) end++;
+            if (value[at] == ' ' && end - at == 1 && at > 0 && end < value.Length && column > Width)
             {
-                '"' => quoted.Append("\\\""),
-                '\\' => quoted.Append("\\\\"),
-                '\n' => quoted.Append("\\n"),
-                '\r' => quoted.Append("\\r"),
-                '\t' => quoted.Append("\\t"),
-                _ when c is '\u0085' or '\u2028' or '\u2029' || IsSpecial(c) => quoted.Append("\\u").Append(((int)c).ToString("X4", CultureInfo.InvariantCulture)),
-                _ => quoted.Append(c),
-            };
+                text.Append('\n').Append(' ', indent);
+                column = indent;
+            }
+            else
+            {
+                text.Append(value, at, end - at);
+                column += end - at;
+            }
+            at = end;
         }
-        return quoted.Append('"').ToString();
     }
+
+    private static int Column(StringBuilder text)
+    {
+        var column = 0;
+        while (column < text.Length && text[text.Length - 1 - column] != '\n') column++;
+        return column;
+    }
+
+    // Folded before a space or beside what is no ASCII, with a backslash at the end of the line, and another where a space begins the next.
+    private static void DoubleQuoted(StringBuilder text, string value, int indent, int width)
+    {
+        text.Append('"');
+        var (column, start) = (Column(text), 0);
+        for (var end = 0; end <= value.Length; end++)
+        {
+            var c = end < value.Length ? value[end] : '\0';
+            if (end == value.Length || c is '"' or '\\' or < ' ' or > '~')
+            {
+                Write(value[start..end]);
+                start = end;
+                if (end < value.Length)
+                {
+                    Write(char.IsHighSurrogate(c) && end + 1 < value.Length ? value.Substring(end++, 2) : Escaped(c));
+                    start = end + 1;
+                }
+            }
+            if (end == 0 || end >= value.Length - 1 || (c != ' ' && start < end) || column + end - start <= width) continue;
+            if (start < end) Write(value[start..end]);
+            start = Math.Max(start, end);
+            text.Append("\\\n").Append(' ', indent);
+            column = indent;
+            if (value[start] == ' ') Write("\\");
+        }
+        text.Append('"');
+
+        void Write(string piece)
+        {
+            text.Append(piece);
+            column += piece.Length;
+        }
+    }
+
+    private static string Escaped(char c) => c switch
+    {
+        '"' => "\\\"",
+        '\\' => "\\\\",
+        '\n' => "\\n",
+        '\r' => "\\r",
+        '\t' => "\\t",
+        _ when IsSpecial(c) || c is '\u0085' or '\u2028' or '\u2029' => "\\u" + ((int)c).ToString("X4", CultureInfo.InvariantCulture),
+        _ => c.ToString(),
+    };
 }

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using Lockstep.Client;
 using Lockstep.Gate;
+using Lockstep.Releases;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.WebUtilities;
 
@@ -32,6 +33,14 @@ internal static class SpringAnswers
         return BytesAsync(context, buffer.WrittenMemory, contentType);
     }
 
+    /// <summary>Tells what release the answer is of, and since when it is not the newest, as <c>/v1/config</c> does.</summary>
+    public static void Head(HttpContext context, ServedHead head)
+    {
+        var headers = context.Response.Headers;
+        headers["Lockstep-Release"] = head.Release.ToString(CultureInfo.InvariantCulture);
+        if (head.Stale is { } stale) headers["Lockstep-Stale"] = stale.Since.UtcDateTime.ToString("O", CultureInfo.InvariantCulture);
+    }
+
     /// <summary>What the encryption routes answer instead of a text.</summary>
     public static Task CipherStatusAsync(HttpContext context, int status, string word, string? description)
     {
@@ -49,17 +58,7 @@ internal static class SpringAnswers
     public static Task ProblemAsync(HttpContext context, LockstepException error, DateTimeOffset now)
     {
         var response = context.Response;
-        if (response.HasStarted)
-        {
-            // Too late to say anything: a broken connection tells the client that the answer is not whole.
-            context.Abort();
-            return Task.CompletedTask;
-        }
-        response.Clear();
-        response.StatusCode = error.Code == ErrorCode.InvalidConfig ? 500 : error.Code.Status;
-        if (error.Code == ErrorCode.Unauthenticated) response.Headers.WWWAuthenticate = "Basic realm=\"lockstep\"";
-        if ((error.RetryAfter ?? (error.Code == ErrorCode.Unavailable ? TimeSpan.FromSeconds(5) : null)) is { } wait)
-            response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);
+        if (error.Code == ErrorCode.InvalidConfig) response.StatusCode = 500;
         return JsonAsync(context, json =>
         {
             json.WriteStartObject();

@@ -13,6 +13,12 @@ internal sealed record GitCommand(params string[] Arguments)
     /// <summary>Whether the run talks to the remote: only then are its protocol allowed and its credentials handed over.</summary>
     public bool UsesRemote { get; init; }
 
+    /// <summary>
+    /// Whether it runs as the user's own git does, in a clone of theirs that it finds where <c>-C</c> says: with their config, which says what is ignored and which
+    /// directories are safe. For commands that only read.
+    /// </summary>
+    public bool AsUser { get; init; }
+
     public TimeSpan? Timeout { get; init; }
 
     public int? OutputLimit { get; init; }

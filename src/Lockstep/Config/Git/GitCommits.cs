@@ -9,7 +9,8 @@ internal sealed class GitCommits(GitProcess git)
 {
     private const string Mail = "lockstep@localhost";
 
-    private static readonly Dictionary<string, string> s_literal = new(StringComparer.Ordinal) { ["GIT_LITERAL_PATHSPECS"] = "1" };
+    // On one command line, which takes two million characters.
+    private const int PathsPerCommand = 200;
 
     /// <summary>See <see cref="GitRepository.CommitAsync"/>.</summary>
     public async Task<string> CommitAsync(
@@ -28,20 +29,19 @@ internal sealed class GitCommits(GitProcess git)
         string? parent, IReadOnlyDictionary<string, byte[]?> files, (string Author, string Message) text, CancellationToken cancellationToken)
     {
         Check(parent, files);
+        if (parent is not null) await CheckRoomAsync(parent, files, cancellationToken);
         var index = Path.Combine(git.Directory, $"lockstep-index-{Guid.NewGuid():N}");
         var environment = new Dictionary<string, string>(StringComparer.Ordinal) { ["GIT_INDEX_FILE"] = index };
         try
         {
             if (parent is not null)
                 await RunAsync(new GitCommand("read-tree", parent) { Environment = environment }, cancellationToken);
-            var changes = new StringBuilder();
+            var blobs = await WriteBlobsAsync([.. files.Values.OfType<byte[]>()], cancellationToken);
+            var (changes, next) = (new StringBuilder(), 0);
+            // Mode 0 removes. Both forms want an id of the right length.
             foreach (var (path, content) in files)
-            {
-                // Mode 0 removes. Both forms want an id of the right length.
-                var id = content is null ? new string('0', parent?.Length ?? 40)
-                    : await RunAsync(new GitCommand("hash-object", "-w", "-t", "blob", "--stdin") { Input = content }, cancellationToken);
-                changes.Append(content is null ? "0" : await ModeAsync(parent, files, path, cancellationToken)).Append(' ').Append(id).Append('\t').Append(path).Append('\0');
-            }
+                changes.Append(content is null ? "0" : await ModeAsync(parent, files, path, cancellationToken)).Append(' ')
+                    .Append(content is null ? new string('0', parent?.Length ?? 40) : blobs[next++]).Append('\t').Append(path).Append('\0');
 
             var update = new GitCommand("update-index", "-z", "--index-info") { Environment = environment, Input = Encoding.UTF8.GetBytes(changes.ToString()) };
             await RunAsync(update, cancellationToken);
@@ -62,8 +62,31 @@ internal sealed class GitCommits(GitProcess git)
     private async Task<string> ModeAsync(string? parent, IReadOnlyDictionary<string, byte[]?> files, string path, CancellationToken cancellationToken)
     {
         if (parent is null || files.Count > 1) return "100644";
-        var command = new GitCommand("ls-tree", "--full-tree", parent, "--", path) { Environment = s_literal };
+        var command = new GitCommand("ls-tree", "--full-tree", parent, "--", path) { Environment = GitReader.Literal };
         return (await RunAsync(command, cancellationToken)).StartsWith("100755 blob ", StringComparison.Ordinal) ? "100755" : "100644";
+    }
+
+    // One process for all, however many they are.
+    private async Task<string[]> WriteBlobsAsync(IReadOnlyList<byte[]> contents, CancellationToken cancellationToken)
+    {
+        if (contents.Count == 0) return [];
+        var name = GitScratch.Prefix + Guid.NewGuid().ToString("N");
+        var directory = Directory.CreateDirectory(Path.Combine(git.Directory, name));
+        try
+        {
+            var paths = new StringBuilder();
+            for (var i = 0; i < contents.Count; i++)
+            {
+                await File.WriteAllBytesAsync(Path.Combine(directory.FullName, $"{i}"), contents[i], cancellationToken);
+                paths.Append(name).Append('/').Append(i).Append('\n');
+            }
+            var command = new GitCommand("hash-object", "-w", "-t", "blob", "--no-filters", "--stdin-paths") { Input = Encoding.UTF8.GetBytes(paths.ToString()) };
+            return (await RunAsync(command, cancellationToken)).Split('\n');
+        }
+        finally
+        {
+            GitScratch.Remove(directory);
+        }
     }
 
     private GitCommand CommitTree(string tree, string? parent, (string Author, string Message) text)
@@ -102,7 +125,9 @@ internal sealed class GitCommits(GitProcess git)
     }
 
     private async Task<string> RunAsync(GitCommand command, CancellationToken cancellationToken) =>
-        (await git.RunAsync("the commit cannot be made", command, cancellationToken)).Text;
+        (await ResultAsync(command, cancellationToken)).Text;
+
+    private Task<GitResult> ResultAsync(GitCommand command, CancellationToken cancellationToken) => git.RunAsync("the commit cannot be made", command, cancellationToken);
 
     private static void Check(string? parent, IReadOnlyDictionary<string, byte[]?> files)
     {
@@ -116,6 +141,26 @@ internal sealed class GitCommits(GitProcess git)
         var kept = files.Where(f => f.Value is not null).Select(f => f.Key).ToHashSet(StringComparer.Ordinal);
         if (kept.SelectMany(Parents).FirstOrDefault(kept.Contains) is { } both)
             throw new LockstepException(ErrorCode.BadRequest, $"'{GitNames.Shown(both)}' cannot be a file and a directory at once");
+    }
+
+    // What is in the way of a file would be replaced by it without a word: a whole directory by a file, a file by a directory.
+    private async Task CheckRoomAsync(string parent, IReadOnlyDictionary<string, byte[]?> files, CancellationToken cancellationToken)
+    {
+        foreach (var some in files.Keys.SelectMany(path => Parents(path).Prepend(path)).Distinct(StringComparer.Ordinal).Chunk(PathsPerCommand))
+        {
+            var command = new GitCommand(["ls-tree", "-t", "-z", "--full-tree", parent, "--", .. some]) { Environment = GitReader.Literal };
+            var result = await ResultAsync(command, cancellationToken);
+            var asked = some.ToHashSet(StringComparer.Ordinal);
+            // What stands beside them in directories of theirs is listed too.
+            foreach (var (path, kind) in GitTrees.ParseKinds(result.Output.Span).Where(e => asked.Contains(e.Path)))
+            {
+                var isWritten = files.ContainsKey(path);
+                if (isWritten && kind != "a file")
+                    throw new LockstepException(ErrorCode.Conflict, $"'{path}' is {kind} in the repository and no file; choose another path, or remove it with git first");
+                if (!isWritten && kind != "a directory")
+                    throw new LockstepException(ErrorCode.Conflict, $"'{path}' is {kind} in the repository, so that nothing can lie below it; choose another path, or remove it first");
+            }
+        }
     }
 
     private static IEnumerable<string> Parents(string path)

@@ -26,8 +26,17 @@ internal sealed record GitLimits
     /// <summary>One clone, fetch or push of a client.</summary>
     public TimeSpan Serve { get; init; } = TimeSpan.FromMinutes(15);
 
-    /// <summary>Clones, fetches and pushes of clients at once.</summary>
-    public int ServedAtOnce { get; init; } = 16;
+    /// <summary>Clones and fetches of clients at once.</summary>
+    public int FetchesAtOnce { get; init; } = 16;
+
+    /// <summary>Pushes of clients at once.</summary>
+    public int PushesAtOnce { get; init; } = 8;
+
+    /// <summary>Of either, those of one token.</summary>
+    public int PerToken { get; init; } = 4;
+
+    /// <summary>How long a client waits for its turn before it is sent away.</summary>
+    public TimeSpan Turn { get; init; } = TimeSpan.FromSeconds(20);
 
     /// <summary>Any other git command.</summary>
     public TimeSpan Command { get; init; } = TimeSpan.FromSeconds(60);

@@ -13,7 +13,7 @@ internal static partial class GitLog
     [LoggerMessage(Level = LogLevel.Warning, Message = "the repository {Repository} has no branch main; /spring serves master in its place (spring.tryMaster). Set config.branch: master for everything else")]
     public static partial void OnlyMaster(this ILogger logger, string repository);
 
-    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} file(s) of commit {Commit} are left out because their names are not UTF-8")]
+    [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} file(s) of commit {Commit} are left out because their paths are not UTF-8 or too long")]
     public static partial void NamesSkipped(this ILogger logger, int count, string commit);
 
     [LoggerMessage(Level = LogLevel.Warning, Message = "{Count} of {Total} branches and tags are left out: {Limit} are served")]

@@ -20,7 +20,8 @@ internal sealed class GitObjectSession : IAsyncDisposable
     public GitObjectSession(GitProcess git)
     {
         _git = git;
-        _process = git.Start(new GitCommand("cat-file", "--batch-command", "--buffer"));
+        var limit = new Dictionary<string, string>(StringComparer.Ordinal) { [GitProcess.AllocationLimit.Key] = GitProcess.AllocationLimit.Value };
+        _process = git.Start(new GitCommand("cat-file", "--batch-command", "--buffer") { Environment = limit });
         _output = _process.StandardOutput.BaseStream;
         _errors = DrainAsync(_process.StandardError.BaseStream);
     }

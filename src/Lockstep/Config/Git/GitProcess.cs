@@ -8,7 +8,7 @@ using Lockstep.Client;
 namespace Lockstep.Config.Git;
 
 /// <summary>
-/// Runs git on one repository. Nothing of our own environment but PATH gets through, no config file but the repository's own is read, no hook,
+/// Runs git on one repository. Nothing of our own environment but PATH gets through, no config file but the repository's own is read (but see <see cref="GitCommand.AsUser"/>), no hook,
 /// pager, prompt or helper runs, and every run is bounded in time and output; at a bound the whole process tree is ended.
 /// </summary>
 internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote, GitLimits limits, TimeProvider time, string? objects = null)
@@ -17,11 +17,16 @@ internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote,
     private static readonly TimeSpan s_grace = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_watchEvery = TimeSpan.FromMilliseconds(200);
 
+    // Where git finds a user's config.
+    private static readonly string[] s_user = ["HOME", "XDG_CONFIG_HOME", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM"];
+
     // These win over the repository's own config. Objects of a remote are not put through fsck: nothing is ever checked out, so hostile names do no harm,
     // and many old repositories hold objects that fsck calls malformed. Their hashes are always verified.
     private static readonly (string Key, string Value)[] s_config =
     [
         ("core.hooksPath", "/dev/null"),
+        // Above this git passes a file through; below it is held in memory, perhaps several at once.
+        ("core.bigFileThreshold", "8m"),
         ("core.fsmonitor", "false"),
         ("core.fsync", "all"),
         ("core.fsyncMethod", "fsync"),
@@ -37,6 +42,9 @@ internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote,
         ("gc.autoDetach", "false"),
         ("maintenance.auto", "false"),
     ];
+
+    /// <summary>For runs that read what anybody may have made: git ends before it takes more memory than this at once.</summary>
+    public static (string Key, string Value) AllocationLimit => ("GIT_ALLOC_LIMIT", "64m");
 
     /// <summary>The bare repository; also HOME, which keeps the user's <c>.netrc</c> and the like out.</summary>
     public string Directory => gitDirectory;
@@ -158,12 +166,20 @@ internal sealed partial class GitProcess(string gitDirectory, GitRemote? remote,
         var inherited = new Dictionary<string, string?>(environment, StringComparer.Ordinal);
         environment.Clear();
         environment["PATH"] = string.IsNullOrEmpty(path) ? "/usr/local/bin:/usr/bin:/bin" : path;
-        environment["HOME"] = gitDirectory;
-        environment["GIT_DIR"] = gitDirectory;
+        if (command.AsUser)
+        {
+            foreach (var name in s_user)
+                if (inherited.TryGetValue(name, out var value)) environment[name] = value;
+        }
+        else
+        {
+            environment["HOME"] = gitDirectory;
+            environment["GIT_DIR"] = gitDirectory;
+            environment["GIT_CONFIG_NOSYSTEM"] = "1";
+            environment["GIT_ATTR_NOSYSTEM"] = "1";
+            environment["GIT_CONFIG_GLOBAL"] = "/dev/null";
+        }
         environment["LC_ALL"] = "C";
-        environment["GIT_CONFIG_NOSYSTEM"] = "1";
-        environment["GIT_ATTR_NOSYSTEM"] = "1";
-        environment["GIT_CONFIG_GLOBAL"] = "/dev/null";
         environment["GIT_TERMINAL_PROMPT"] = "0";
         environment["GIT_ASKPASS"] = "";
         environment["SSH_ASKPASS"] = "";

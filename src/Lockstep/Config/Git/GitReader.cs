@@ -9,10 +9,8 @@ namespace Lockstep.Config.Git;
 /// <summary>Reads commits: those of the repository, or those of a candidate too, whose objects lie elsewhere until it is accepted (<see cref="GitProcess.With"/>).</summary>
 internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposable
 {
-    // Git knows it without having it.
-    private const string EmptyTree = "4b825dc642cb6eb9a060e54bf8d69288fbee4904";
-
-    private static readonly Dictionary<string, string> s_literal = new(StringComparer.Ordinal) { ["GIT_LITERAL_PATHSPECS"] = "1" };
+    /// <summary>For commands that are given paths: none of them is a pattern.</summary>
+    public static IReadOnlyDictionary<string, string> Literal { get; } = new Dictionary<string, string>(StringComparer.Ordinal) { ["GIT_LITERAL_PATHSPECS"] = "1" };
 
     private static readonly Dictionary<string, string> s_alone = new(StringComparer.Ordinal) { ["GIT_ALTERNATE_OBJECT_DIRECTORIES"] = "" };
 
@@ -69,43 +67,21 @@ internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposab
         return commit is not null && commit.StartsWith(label, StringComparison.OrdinalIgnoreCase) ? commit : null;
     }
 
-    /// <summary>
-    /// Every file, of whatever kind, in which two commits differ; with no <paramref name="from"/> all files of the other. In the order of git.
-    /// </summary>
-    public async Task<ImmutableArray<GitFileChange>> ChangesAsync(string? from, string to, CancellationToken cancellationToken)
-    {
-        RequireId(to);
-        if (from is not null) RequireId(from);
-        var command = new GitCommand("diff-tree", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff", from ?? EmptyTree, to, "--");
-        var result = await git.RunAsync(command, cancellationToken);
-        if (result.Outcome == GitOutcome.OutputTooLarge) throw new LockstepException(ErrorCode.TooLarge, "the commit changes too many files at once; split it");
-        return result.Succeeded ? GitTrees.ParseChanges(result.Output.Span) : throw git.Failure($"what commit {to} changes cannot be read", result);
-    }
-
     /// <summary>The blob of one regular file; null when there is none of that name, or it is something else.</summary>
     public async Task<string?> FileAsync(string commit, string path, CancellationToken cancellationToken)
     {
         RequireId(commit);
-        var command = new GitCommand("ls-tree", "-z", "--full-tree", commit, "--", path) { Environment = s_literal };
+        var command = new GitCommand("ls-tree", "-z", "--full-tree", commit, "--", path) { Environment = Literal };
         var result = await git.RunAsync($"{path} of commit {commit} cannot be looked up", command, cancellationToken);
         return GitTrees.ParseEntry(result.Output.Span);
     }
 
-    /// <summary>The names of all files of a commit; null stands for one that is not UTF-8.</summary>
-    public async Task<List<string?>> NamesAsync(string commit, CancellationToken cancellationToken)
-    {
-        RequireId(commit);
-        var command = new GitCommand("ls-tree", "-r", "-z", "--full-tree", "--name-only", commit);
-        var result = await git.RunAsync($"the files of commit {commit} cannot be listed", command, cancellationToken);
-        return GitTrees.ParseNames(result.Output.Span);
-    }
-
     /// <summary>
-    /// What each commit changes that no ref leads to yet: those that <paramref name="tips"/> lead to, and all others that came with them, as who knows its id can read a
-    /// commit that no ref leads to. Commits that change nothing are left out.
+    /// The commits that no ref leads to yet, ancestors first: those that <paramref name="tips"/> lead to, and all others that came with them, as who knows its id can read a
+    /// commit that no ref leads to.
     /// </summary>
-    /// <exception cref="LockstepException">too-large when there are more than <paramref name="limit"/>, or they change too much.</exception>
-    public async Task<ImmutableArray<GitCommitChanges>> NewCommitsAsync(IEnumerable<string> tips, int limit, CancellationToken cancellationToken)
+    /// <exception cref="LockstepException">too-large when there are more than <paramref name="limit"/>.</exception>
+    public async Task<ImmutableArray<GitNewCommit>> NewCommitsAsync(IEnumerable<string> tips, int limit, CancellationToken cancellationToken)
     {
         var from = new StringBuilder();
         foreach (var tip in tips) from.Append(tip).Append('\n');
@@ -118,15 +94,9 @@ internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposab
                 if (brought.Span[range].StartsWith("commit "u8)) from.Append(Encoding.ASCII.GetString(brought.Span[range]["commit ".Length..])).Append('\n');
         }
         if (from.Length == 0) return [];
-        var list = new GitCommand("rev-list", string.Create(CultureInfo.InvariantCulture, $"--max-count={limit + 1}"), "--topo-order", "--reverse", "--stdin", "--not", "--all") { Input = Encoding.ASCII.GetBytes(from.ToString()) };
-        var commits = await RunAsync(list);
-        if (commits.Span.Count((byte)'\n') > limit) throw TooMany();
-        var changes = new GitCommand("diff-tree", "--stdin", "--root", "-c", "-r", "-z", "--raw", "--no-abbrev", "--no-renames", "--no-ext-diff")
-        {
-            Input = commits,
-            OutputLimit = git.Limits.DiffBytes,
-        };
-        return GitTrees.ParseCommits((await RunAsync(changes)).Span);
+        var list = new GitCommand("rev-list", string.Create(CultureInfo.InvariantCulture, $"--max-count={limit + 1}"), "--topo-order", "--reverse", "--parents", "--stdin", "--not", "--all") { Input = Encoding.ASCII.GetBytes(from.ToString()) };
+        var commits = Encoding.ASCII.GetString((await RunAsync(list)).Span).Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        return commits.Length > limit ? throw TooMany() : [.. commits.Select(line => line.Split(' ')).Select(ids => new GitNewCommit(ids[0], [.. ids[1..]]))];
 
         async Task<ReadOnlyMemory<byte>> RunAsync(GitCommand command)
         {
@@ -150,8 +120,12 @@ internal sealed class GitReader(GitProcess git, ILogger logger) : IAsyncDisposab
     {
         RequireId(from);
         RequireId(to);
-        var result = await git.RunAsync(new GitCommand("merge-base", "--is-ancestor", from, to), cancellationToken);
-        return result.Outcome == GitOutcome.Exited && result.ExitCode is 0 or 1 ? result.ExitCode == 0 : throw git.Failure("the history cannot be read", result);
+        // Unlike merge-base it does not keep the text of every commit that it passes.
+        var result = await git.RunAsync("the history cannot be read", new GitCommand("rev-list", "--max-count=1", from, "^" + to, "--"), cancellationToken);
+        if (result.Output.IsEmpty) return true;
+        // It goes by the dates of the commits and gives up early where those are wrong; then the history is looked through.
+        var all = await git.RunAsync("the history cannot be read", new GitCommand("rev-list", to, "--"), cancellationToken);
+        return all.Output.Span.IndexOf(Encoding.ASCII.GetBytes(from)) >= 0;
     }
 
     public ValueTask DisposeAsync() => Objects.DisposeAsync();

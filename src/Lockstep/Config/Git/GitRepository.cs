@@ -13,11 +13,10 @@ namespace Lockstep.Config.Git;
 /// </summary>
 internal sealed class GitRepository : IAsyncDisposable
 {
-    // How long a client waits for its turn before it is sent away.
+    // How long who may do without waits for others who move refs.
     private static readonly TimeSpan s_patience = TimeSpan.FromSeconds(20);
 
     private readonly SemaphoreSlim _write = new(1, 1);
-    private readonly SemaphoreSlim _served;
     private readonly GitProcess _git;
     private readonly GitMirror? _mirror;
     private readonly string _branch;
@@ -31,9 +30,16 @@ internal sealed class GitRepository : IAsyncDisposable
         _mirror = mirror;
         _branch = branch;
         _logger = logger;
-        _served = new SemaphoreSlim(git.Limits.ServedAtOnce);
+        var limits = git.Limits;
+        (Fetches, Pushes) = (new GitSlots(limits.FetchesAtOnce, limits.PerToken, limits.Turn), new GitSlots(limits.PushesAtOnce, limits.PerToken, limits.Turn));
         Reader = new GitReader(git, logger);
     }
+
+    /// <summary>Clients that clone or fetch.</summary>
+    public GitSlots Fetches { get; }
+
+    /// <summary>Clients that push; those who fetch are not in their way.</summary>
+    public GitSlots Pushes { get; }
 
     /// <summary>Reads what the repository holds.</summary>
     public GitReader Reader { get; }
@@ -185,12 +191,6 @@ internal sealed class GitRepository : IAsyncDisposable
     /// <summary>Starts git for a client of ours, with its three streams redirected. The caller ends it.</summary>
     public Process Start(GitCommand command) => _git.Start(command);
 
-    /// <summary>Waits for a place among the clients that are served at once; it is theirs until the result is disposed of.</summary>
-    /// <exception cref="LockstepException">unavailable when all places stay taken.</exception>
-    public async Task<IDisposable> ServeAsync(CancellationToken cancellationToken) =>
-        await _served.WaitAsync(s_patience, cancellationToken) ? new Held(_served)
-            : throw new LockstepException(ErrorCode.Unavailable, "too many clones and pushes are under way; try again in a moment");
-
     /// <summary>Waits until nobody else moves refs; until the result is disposed of, nobody else does.</summary>
     public async Task<IDisposable> LockAsync(CancellationToken cancellationToken)
     {
@@ -236,6 +236,8 @@ internal sealed class GitRepository : IAsyncDisposable
     /// </summary>
     public async Task MaintainAsync(CancellationToken cancellationToken)
     {
+        // No push takes that long.
+        GitScratch.RemoveQuarantines(_git, 2 * _git.Limits.Serve);
         var command = new GitCommand("gc", "--auto", "--quiet")
         {
             Config = [("gc.auto", "6700"), ("gc.pruneExpire", "2.weeks.ago")],
@@ -248,7 +250,8 @@ internal sealed class GitRepository : IAsyncDisposable
     {
         await Reader.DisposeAsync();
         _write.Dispose();
-        _served.Dispose();
+        Fetches.Dispose();
+        Pushes.Dispose();
     }
 
     private static async Task OpenEmbeddedAsync(GitProcess git, string branch, CancellationToken cancellationToken)

@@ -5,7 +5,8 @@ namespace Lockstep.Config.Git;
 /// <summary>Commits that are made to be looked at: their objects lie in a directory of their own, which goes when this does. The repository is not changed.</summary>
 internal sealed class GitScratch : IAsyncDisposable
 {
-    private const string Prefix = "lockstep-objects-";
+    /// <summary>How directories begin that are removed at the next start.</summary>
+    public const string Prefix = "lockstep-objects-";
 
     private readonly string _directory;
 
@@ -40,21 +41,39 @@ internal sealed class GitScratch : IAsyncDisposable
     {
         foreach (var directory in new DirectoryInfo(git.Directory).EnumerateDirectories(Prefix + "*").ToList())
             Remove(directory);
-        var before = (git.Time.GetUtcNow() - GitStore.LeftoverAge).UtcDateTime;
-        foreach (var directory in new DirectoryInfo(Path.Combine(git.Directory, "objects")).EnumerateDirectories("tmp_objdir-*").Where(d => d.LastWriteTimeUtc <= before).ToList())
+        RemoveQuarantines(git, GitStore.LeftoverAge);
+    }
+
+    /// <summary>Removes the directories, at least that old, in which git received pushes.</summary>
+    public static void RemoveQuarantines(GitProcess git, TimeSpan age)
+    {
+        var before = (git.Time.GetUtcNow() - age).UtcDateTime;
+        foreach (var directory in new DirectoryInfo(ObjectsOf(git.Directory)).EnumerateDirectories().Where(d => IsQuarantine(d.Name) && d.LastWriteTimeUtc <= before).ToList())
             Remove(directory);
     }
 
-    private static void Remove(DirectoryInfo directory)
+    /// <summary>Where git receives the objects of a push beside the repository's own; null for any other directory than such a one of this repository.</summary>
+    public static DirectoryInfo? QuarantineOf(string gitDirectory, string path)
+    {
+        var name = Path.GetFileName(path);
+        return IsQuarantine(name) ? new DirectoryInfo(Path.Combine(ObjectsOf(gitDirectory), name)) : null;
+    }
+
+    public static void Remove(DirectoryInfo directory)
     {
         try
         {
             // Git makes its objects read-only; that does not keep their owner from deleting them.
-            directory.Delete(recursive: true);
+            if (directory.Exists) directory.Delete(recursive: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            // The next start tries again.
+            // The next sweep, or start, tries again.
         }
     }
+
+    private static string ObjectsOf(string gitDirectory) => Path.Combine(gitDirectory, "objects");
+
+    // The second form is that of older versions.
+    private static bool IsQuarantine(string name) => name.StartsWith("tmp_objdir-", StringComparison.Ordinal) || name.StartsWith("incoming-", StringComparison.Ordinal);
 }

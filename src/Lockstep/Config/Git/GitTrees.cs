@@ -1,13 +1,12 @@
 using System.Collections.Immutable;
 using System.Text;
-using Lockstep.Client;
 
 namespace Lockstep.Config.Git;
 
 /// <summary>Reads git's listings of trees and of what changed between two.</summary>
 internal static class GitTrees
 {
-    /// <summary>Reads <c>ls-tree -r -z</c>: <c>MODE SP TYPE SP ID TAB PATH NUL</c> each. Symbolic links and submodules are left out.</summary>
+    /// <summary>Reads <c>ls-tree -r -z</c>: <c>MODE SP TYPE SP ID TAB PATH NUL</c> each. Symbolic links and submodules are left out, and, counted, paths beyond the bounds.</summary>
     public static ImmutableDictionary<string, string> ParseListing(ReadOnlySpan<byte> listing, out int skipped)
     {
         skipped = 0;
@@ -17,7 +16,7 @@ internal static class GitTrees
             var tab = record.IndexOf((byte)'\t');
             if (tab < 0 || !IsRegularFile(record) || !IsConfigFile(record[(tab + 1)..]))
                 continue;
-            if (GitNames.Utf8(record[(tab + 1)..]) is { } path)
+            if (PathOf(record[(tab + 1)..]) is { } path)
                 blobs[path] = Encoding.ASCII.GetString(record[(record[..tab].LastIndexOf((byte)' ') + 1)..tab]);
             else
                 skipped++;
@@ -40,7 +39,7 @@ internal static class GitTrees
         {
             if (!IsConfigFile(name))
                 continue;
-            if (GitNames.Utf8(name) is not { } path)
+            if (PathOf(name) is not { } path)
             {
                 skipped++;
                 continue;
@@ -61,59 +60,6 @@ internal static class GitTrees
         return (blobs.ToImmutable(), changed.DrainToImmutable());
     }
 
-    /// <summary>Reads the same listing of <c>diff-tree</c>, every entry of it.</summary>
-    public static ImmutableArray<GitFileChange> ParseChanges(ReadOnlySpan<byte> diff)
-    {
-        var changes = ImmutableArray.CreateBuilder<GitFileChange>();
-        while (Next(ref diff, out var entry) && Next(ref diff, out var name))
-        {
-            // The colon stands before the first mode.
-            var fields = Encoding.ASCII.GetString(entry[1..]).Split(' ');
-            changes.Add(new GitFileChange(
-                GitNames.Utf8(name), GitNames.Shown(Encoding.UTF8.GetString(name)), Kind(fields[0]), Kind(fields[1]), fields[2], fields[3]));
-        }
-
-        return changes.ToImmutable();
-    }
-
-    /// <summary>
-    /// Reads <c>diff-tree --stdin -c -r -z --raw</c>: for each commit its id and the entries, those of a merge being <c>::MODE … ID … STATUS NUL PATH NUL</c> with as many
-    /// colons as parents.
-    /// </summary>
-    public static ImmutableArray<GitCommitChanges> ParseCommits(ReadOnlySpan<byte> log)
-    {
-        var commits = ImmutableArray.CreateBuilder<GitCommitChanges>();
-        var changes = ImmutableArray.CreateBuilder<GitFileChange>();
-        var commit = "";
-        while (Next(ref log, out var record))
-        {
-            var parents = record.IndexOfAnyExcept((byte)':');
-            if (parents == 0)
-            {
-                if (changes.Count > 0) commits.Add(new GitCommitChanges(commit, changes.ToImmutable()));
-                changes.Clear();
-                commit = Encoding.ASCII.GetString(record);
-                continue;
-            }
-            if (parents < 0 || !Next(ref log, out var name)) throw new LockstepException(ErrorCode.Unavailable, "git lists what commits change in a way that is not understood");
-            var fields = Encoding.ASCII.GetString(record[parents..]).Split(' ');
-            var (path, shown) = (GitNames.Utf8(name), GitNames.Shown(Encoding.UTF8.GetString(name)));
-            for (var i = 0; i < parents; i++)
-                changes.Add(new GitFileChange(path, shown, Kind(fields[i]), Kind(fields[parents]), fields[parents + 1 + i], fields[(2 * parents) + 1]));
-        }
-        if (changes.Count > 0) commits.Add(new GitCommitChanges(commit, changes.ToImmutable()));
-        return commits.ToImmutable();
-    }
-
-    /// <summary>Reads <c>ls-tree -r -z --name-only</c>; null stands for a name that is not UTF-8.</summary>
-    public static List<string?> ParseNames(ReadOnlySpan<byte> listing)
-    {
-        var names = new List<string?>();
-        while (Next(ref listing, out var name))
-            names.Add(GitNames.Utf8(name));
-        return names;
-    }
-
     /// <summary>Reads one record of <c>ls-tree -z</c>: the blob of a regular file, else null.</summary>
     public static string? ParseEntry(ReadOnlySpan<byte> listing)
     {
@@ -122,13 +68,17 @@ internal static class GitTrees
         return Encoding.ASCII.GetString(record[(record[..tab].LastIndexOf((byte)' ') + 1)..tab]);
     }
 
-    private static GitFileKind Kind(string mode) => mode switch
+    /// <summary>Reads <c>ls-tree -t -z</c>: what each path is, in words.</summary>
+    public static List<(string Path, string Kind)> ParseKinds(ReadOnlySpan<byte> listing)
     {
-        "000000" => GitFileKind.None,
-        "120000" => GitFileKind.Link,
-        "160000" => GitFileKind.Submodule,
-        _ => GitFileKind.File,
-    };
+        var kinds = new List<(string, string)>();
+        while (Next(ref listing, out var record))
+        {
+            if (GitNames.Utf8(record[(record.IndexOf((byte)'\t') + 1)..]) is not { } path) continue;
+            kinds.Add((path, IsRegularFile(record) ? "a file" : record.StartsWith("04"u8) ? "a directory" : record.StartsWith("12"u8) ? "a symbolic link" : "a submodule"));
+        }
+        return kinds;
+    }
 
     /// <summary>The paths that differ, sorted.</summary>
     public static ImmutableArray<string> Compare(ImmutableDictionary<string, string> from, ImmutableDictionary<string, string> to) =>
@@ -144,6 +94,8 @@ internal static class GitTrees
     /// <summary><see cref="ConfigTree.IsConfigFile"/> before decoding: most files of a big repository are something else.</summary>
     private static bool IsConfigFile(ReadOnlySpan<byte> path) =>
         path.EndsWith(".yml"u8) || path.EndsWith(".yaml"u8) || path.EndsWith(".json"u8) || path.EndsWith(".properties"u8);
+
+    private static string? PathOf(ReadOnlySpan<byte> path) => GitTreeDiff.IsPath(path) ? GitNames.Utf8(path) : null;
 
     private static bool Next(ref ReadOnlySpan<byte> rest, out ReadOnlySpan<byte> record)
     {

@@ -43,26 +43,25 @@ internal static class PropertiesParser
 
     private static void Entry(PropertiesReader reader, FlatEntries entries)
     {
-        var line = reader.Line;
         var key = Key(reader).Trim(' ', '\t', '\f', '\r', '\n');
         if (!key.EndsWith("[]", StringComparison.Ordinal))
         {
             while (reader.AtSpace) reader.Read();
-            Add(key, reader.Column, Value(reader, list: false));
+            Add(key, (reader.Line, reader.Column), Value(reader, list: false));
             return;
         }
         var index = 0;
         do
         {
             while (reader.AtSpace) reader.Read();
-            Add($"{key[..^2]}[{index++}]", reader.Column, Value(reader, list: true));
+            Add($"{key[..^2]}[{index++}]", (reader.Line, reader.Column), Value(reader, list: true));
             if (!reader.AtEndOfLine) reader.Read();
         }
         while (!reader.AtEndOfLine);
 
-        void Add(string name, int column, string value)
+        void Add(string name, (int Line, int Column) at, string value)
         {
-            if (name.Length > 0) entries.Add(name, new(ScalarKind.String, value), line, column);
+            if (name.Length > 0) entries.Add(name, new(ScalarKind.String, value), at.Line, at.Column);
         }
     }
 

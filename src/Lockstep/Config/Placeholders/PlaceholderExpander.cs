@@ -7,7 +7,7 @@ namespace Lockstep.Config.Placeholders;
 /// Expands the values of one document against each other. Each key is worked out once, and every character that is put together counts, so that
 /// neither a bomb of placeholders nor its failed attempts cost more than a few times the largest document.
 /// </summary>
-internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> entries)
+internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> entries, int charactersPerValue = ConfigLimits.CharactersPerValue)
 {
     private const int MaxMessages = 100;
     private const long MaxWork = 4L * ConfigLimits.CharactersPerDocument;
@@ -41,8 +41,8 @@ internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> 
             : new ResolvedConfig(values.DrainToImmutable(), [], [.. _warnings]);
     }
 
-    private static bool IsPlain(MergedEntry entry) =>
-        entry.Value.Text.Length <= ConfigLimits.CharactersPerValue && (entry.Value.Kind != ScalarKind.String || TemplateParser.IsPlain(entry.Value.Text));
+    private bool IsPlain(MergedEntry entry) =>
+        entry.Value.Text.Length <= charactersPerValue && (entry.Value.Kind != ScalarKind.String || TemplateParser.IsPlain(entry.Value.Text));
 
     /// <summary>The value of a key of the document; null when it has none, the reason being in the errors.</summary>
     private ConfigValue? Evaluate(string key)
@@ -69,7 +69,7 @@ internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> 
         var (kind, text) = slot.Entry.Value;
         if (kind != ScalarKind.String || TemplateParser.IsPlain(text))
         {
-            slot.Value = text.Length <= ConfigLimits.CharactersPerValue ? slot.Entry.Scalar : TooLong(slot);
+            slot.Value = text.Length <= charactersPerValue ? slot.Entry.Scalar : TooLong(slot);
             slot.Done = true;
             return;
         }
@@ -104,7 +104,7 @@ internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> 
         {
             if (Single(slot, piece) is not { } value) return null;
             var length = Length(value);
-            if (text.Length + length > ConfigLimits.CharactersPerValue) return TooLong(slot);
+            if (text.Length + length > charactersPerValue) return TooLong(slot);
             _work += length;
             if (_work > MaxWork) return Stop(slot);
             text.Append(value, length);
@@ -142,7 +142,7 @@ internal sealed class PlaceholderExpander(SortedDictionary<string, MergedEntry> 
     }
 
     private ConfigValue? TooLong(Slot slot) =>
-        Fail(slot, $"the value has more than {ConfigLimits.CharactersPerValue} characters after its placeholders are expanded");
+        Fail(slot, $"the value has more than {charactersPerValue} characters after its placeholders are expanded");
 
     private ConfigValue? Stop(Slot slot)
     {

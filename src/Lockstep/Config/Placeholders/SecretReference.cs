@@ -39,6 +39,15 @@ internal static class SecretReference
             : "a reference names no valid secret id: segments of A-Z a-z 0-9 _ . + = - joined by '/', other characters percent-encoded as %2F, at most 255 characters");
     }
 
+    /// <summary>The reference as a placeholder that <see cref="Parse"/> reads back.</summary>
+    public static string Write(SecretRef reference)
+    {
+        var text = new StringBuilder("${secret:").Append(reference.Id.Value);
+        if (reference.Field is { } field) text.Append('#').Append(Uri.EscapeDataString(field).Replace("~", "%7E", StringComparison.Ordinal));
+        if (reference.Version is { } version) text.Append(CultureInfo.InvariantCulture, $"@{version}");
+        return text.Append('}').ToString();
+    }
+
     private static int Version(ReadOnlySpan<char> text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var version) && version >= 1
             ? version

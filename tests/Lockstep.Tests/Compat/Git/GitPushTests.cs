@@ -146,8 +146,10 @@ public sealed class GitPushTests
         Refused(("payments.yml", "x: ${secret:other/db}\n")).ShouldContain("has no secret:read on other/db");
         // Also where no known document uses the file.
         Refused(("payments-unused.yml", "x: pre ${secret:other/db#f} ${a:${secret:other/db}}\n")).ShouldContain("has no secret:read on other/db");
+        // As text, too.
+        Refused(("payments.yml", "# ${secret:other/db}\nx: 1\n")).ShouldContain("has no secret:read on other/db");
         server.Release.ShouldBe(release);
-        (await server.QueryAsync("SELECT COUNT(*) FROM audit WHERE action = 'git.push' AND entry LIKE '%denied%'")).Single().ShouldBe("5");
+        (await server.QueryAsync("SELECT COUNT(*) FROM audit WHERE action = 'git.push' AND entry LIKE '%denied%'")).Single().ShouldBe("6");
 
         clone.Deploy(("payments.yml", "x: ${secret:payments/db}\n")).ShouldContain("changed payments/dev (1 key)");
         clone.Deploy(("payments.yml", null)).ShouldContain("changed payments/dev");

@@ -66,6 +66,28 @@ public sealed class SpringCipherTests
     }
 
     [Fact]
+    public async Task A_reference_to_a_secret_cannot_hide_in_an_encrypted_value()
+    {
+        using var repository = new TestRepository();
+        repository.CommitAll();
+        await using var server = await StartAsync(repository, "foo");
+        (await server.PutAsync("other/db", "x-value")).Ok();
+        foreach (var text in new[] { "${secret:other/db}", "a ${b:${ secret:other/db }}", "${secret:" })
+        {
+            var encrypted = (await server.Admin.SendAsync("POST", "/spring/encrypt", text)).Ok().Text;
+            repository.Commit(("shop.yml", $"p: '{{cipher}}{encrypted}'\nq: ${{p}}\n"));
+            await server.RefreshAsync();
+            (await server.Admin.ConfigAsync("shop/dev")).ShouldBe(422, "invalid-config").Detail.ShouldContain("can't hold a reference to a secret");
+            (await server.Admin.GetAsync("/spring/shop-dev.json")).Ok().Text.ShouldBe("""{"invalid":{"p":"<n/a>"},"q":"${p}"}""");
+        }
+        // What only looks like one is text.
+        var escaped = (await server.Admin.SendAsync("POST", "/spring/encrypt", "\\${secret:other/db}")).Ok().Text;
+        repository.Commit(("shop.yml", $"p: '{{cipher}}{escaped}'\n"));
+        await server.RefreshAsync();
+        (await server.Admin.ConfigAsync("shop/dev")).Ok().Value("p").ShouldBe("${secret:other/db}");
+    }
+
+    [Fact]
     public async Task Encrypt_and_decrypt_are_for_who_may_write_and_on_the_record()
     {
         using var repository = TestRepository.With(("shop.yml", "a: 1\n"));
@@ -108,6 +130,34 @@ public sealed class SpringCipherTests
         (await server.Admin.GetAsync("/spring/encrypt/status")).Status.ShouldBe(404);
     }
 
+    [Fact]
+    public async Task A_plan_decrypts_for_those_alone_who_may_decrypt_and_for_others_what_the_document_has_already()
+    {
+        using var repository = TestRepository.With(("shop.yml", $"p: '{{cipher}}{MySecret}'\n"), ("cart.yml", "a: 1\n"));
+        await using var server = await StartAsync(repository, "foo\n");
+        foreach (var document in new[] { "shop/dev", "cart/dev" }) (await server.Admin.ConfigAsync(document)).Ok();
+        var forged = string.Concat(MySecret.AsSpan(0, MySecret.Length - 1), "b");
+        new CipherKey("foo", [1]).Decrypt(forged).ShouldBeNull();
+        var viewer = await server.AsAsync("viewer");
+
+        // What a padding oracle would ask: the same answer for text that was encrypted with the key and for text that was not.
+        var answers = new List<string>();
+        foreach (var text in new[] { MySecret, forged, "00" }) answers.Add(await PlanAsync(viewer, "cart.yml", $"b: '{{cipher}}{text}'\n"));
+        answers.Distinct().ShouldHaveSingleItem().ShouldContain("\"changes\"");
+        // Its own still reads as it does, beside a new key that uses it.
+        (await PlanAsync(viewer, "shop.yml", $"p: '{{cipher}}{MySecret}'\nq: x-${{p}}\n")).ShouldContain("\"keys\":[\"q\"]");
+
+        var writer = await server.AsAsync("writer", t => t with { Services = ["cart"] });
+        (await PlanAsync(writer, "cart.yml", $"b: '{{cipher}}{MySecret}'\n")).ShouldContain("\"changes\"");
+        (await PlanAsync(writer, "cart.yml", $"b: '{{cipher}}{forged}'\n")).ShouldContain("\"breaks\"");
+        // Of a document it may not write it learns nothing, nor that a push would be refused.
+        (await PlanAsync(writer, "shop.yml", $"p: '{{cipher}}{forged}'\n")).ShouldContain("\"valid\":true");
+        (await PlanAsync(writer, "shop.yml", $"p: '{{cipher}}{MySecret}'\nq: 1\n")).ShouldContain("\"valid\":true");
+
+        static async Task<string> PlanAsync(TestCaller caller, string path, string content) =>
+            (await caller.PostAsync("/v1/plan", new { files = new Dictionary<string, string> { [path] = content } })).Ok().Json.GetRawText();
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("\n")]
@@ -134,7 +184,9 @@ public sealed class SpringCipherTests
     [InlineData("""{"changes":[]}""", "X-Event-Key: repo:refs_changed;X-Request-Id: r", """["*"]""")]
     [InlineData("""{"zen":"x"}""", "X-Github-Event: ping", "[]")]
     [InlineData("[]", "", "[]")]
+    [InlineData("""{"path":"applications.yml"}""", "", "[]")]
     [InlineData("{", "", null)]
+    [InlineData("""{"path":"\ud800x"}""", "", null)]
     public async Task A_hook_names_the_services_and_the_change_comes_in_the_background(string body, string headers, string? services)
     {
         using var repository = TestRepository.With(("shop.yml", "a: 1\n"));

@@ -117,10 +117,76 @@ public sealed class SpringEnvironmentTests
     public async Task Master_stands_in_for_a_main_that_does_not_exist()
     {
         using var repository = new TestRepository("master");
-        repository.Commit(("shop.yml", "a: 1\n"));
+        repository.Commit(("shop.yml", "a: 1\n"), ("x.txt", "x"), ("in-main/shop.yml", "b: 2\n"));
         await using var server = await TestServer.StartAsync(repository);
         Source((await server.Admin.GetAsync("/spring/shop/dev")).Ok(), 0).ShouldBe("""{"a":1}""");
-        (await server.Admin.GetAsync("/spring/shop/dev/main")).Status.ShouldBe(404);
+        foreach (var path in new[] { "shop/dev/main", "shop/dev/main,main" })
+        {
+            var named = (await server.Admin.GetAsync("/spring/" + path)).Ok();
+            Source(named, 0).ShouldBe("""{"a":1}""");
+            named.Json.GetProperty("label").GetString().ShouldBe(path[9..]);
+            named.Json.GetProperty("version").GetString().ShouldBe(repository.Head);
+        }
+        (await server.Admin.GetAsync("/spring/shop/dev/main/x.txt")).Ok().Text.ShouldBe("x");
+        (await server.Admin.GetAsync("/spring/main/shop-dev.properties")).Ok().Text.ShouldBe("a: 1");
+        await using var labelled = await TestServer.StartAsync(repository, o => o with { Config = o.Config with { SearchPaths = ["in-{label}"] } });
+        (await labelled.Admin.GetAsync("/spring/main/shop-dev.properties")).Ok().Text.ShouldBe("a: 1\nb: 2");
+    }
+
+    [Fact]
+    public async Task A_value_that_a_higher_source_hides_may_refer_to_nothing()
+    {
+        using var repository = TestRepository.With(
+            ("shop.yml", "a: 1\nl: [x]\nb: ${secret:shop/db}\n"), ("application.yml", "a: ${secret:no/such} ${secret:shop/db}\nb: ${secret:}\nl: [y, '${secret:no/such}']\n"));
+        await using var server = await TestServer.StartAsync(repository);
+        (await server.PutAsync("shop/db", "value")).Ok();
+        var answer = (await server.Admin.GetAsync("/spring/shop/dev")).Ok();
+        Source(answer, 0).ShouldBe("""{"a":1,"l[0]":"x","b":"value"}""");
+        Source(answer, 1).ShouldBe("""{"a":"<n/a>","b":"<n/a>","l[0]":"y","l[1]":"<n/a>"}""");
+        (await server.Admin.GetAsync("/spring/other/dev")).Status.ShouldBe(500);
+    }
+
+    [Fact]
+    public async Task Secrets_of_each_label_are_those_of_its_own_release()
+    {
+        using var repository = TestRepository.With(("shop.yml", "a: ${secret:shop/db}\n"));
+        repository.Branch("other");
+        repository.Commit(("shop.yml", "a: ${secret:shop/db}\nb: x ${secret:shop/db} ${c}\nc: ${secret:shop/db}\n"));
+        repository.Checkout("main");
+        await using var server = await TestServer.StartAsync(repository);
+        (await server.PutAsync("shop/db", "one")).Ok();
+        var release = (await server.Admin.ConfigAsync("shop/dev")).Ok().Release;
+        (await server.Admin.PutAsync("/v1/secrets/shop/db", new { value = "two" })).Ok();
+        (await server.Admin.PostAsync("/v1/config/shop/dev/rollback", new { to = release })).Ok();
+        foreach (var (labels, first, second) in new[] { ("main,other", """{"a":"two","b":"x two ${c}","c":"two"}""", """{"a":"one"}"""), ("other,main", """{"a":"one"}""", """{"a":"two","b":"x two ${c}","c":"two"}""") })
+        {
+            var answer = (await server.Admin.GetAsync("/spring/shop/dev/" + labels)).Ok();
+            Source(answer, 0).ShouldBe(first);
+            Source(answer, 1).ShouldBe(second);
+        }
+        (await server.Admin.GetAsync("/spring/other,main/shop-dev.properties")).Ok().Text.ShouldBe("a: one\nb: x two two\nc: two");
+    }
+
+    [Fact]
+    public async Task A_denial_names_the_file_that_was_asked_for_and_is_not_left_out_of_a_304()
+    {
+        using var repository = TestRepository.With(("shop.yml", "a: 1\n"), ("hidden/x.txt", "x ${secret:shop/db}"));
+        var time = new ManualTime();
+        await using var server = await TestServer.StartAsync(repository, o => o with
+        {
+            Config = o.Config with { SearchPaths = ["hidden"] }, Roles = [new RoleOptions { Name = "files", Permissions = ["config:read"], Services = ["shop"], Paths = ["**"] }],
+        }, time);
+        (await server.PutAsync("shop/db", "value")).Ok();
+        var denied = await (await server.AsAsync("reader", t => t with { Services = ["shop"] })).GetAsync("/spring/shop/dev/main/x.txt");
+        denied.Status.ShouldBe(403);
+        denied.Text.ShouldNotContain("hidden");
+        time.Advance(TimeSpan.FromSeconds(5));
+        var modified = (await server.Admin.GetAsync("/spring/shop/dev/main/x.txt")).Ok().Header("Last-Modified")!;
+        (await server.Admin.GetAsync("/spring/shop/dev/main/x.txt", ("If-Modified-Since", modified))).Status.ShouldBe(304);
+        (await (await server.AsAsync("files")).GetAsync("/spring/shop/dev/main/x.txt", ("If-Modified-Since", modified))).Status.ShouldBe(403);
+        // A clock may have been set back since: only the time of this very release is believed.
+        var later = DateTimeOffset.Parse(modified, System.Globalization.CultureInfo.InvariantCulture).AddSeconds(1).ToString("R", System.Globalization.CultureInfo.InvariantCulture);
+        (await server.Admin.GetAsync("/spring/shop/dev/main/x.txt", ("If-Modified-Since", later))).Status.ShouldBe(200);
     }
 
     [Fact]
@@ -246,6 +312,13 @@ public sealed class SpringEnvironmentTests
         repository.Commit(("shop.yml", "a: [\n"));
         await server.RefreshAsync();
         Source((await server.Admin.GetAsync("/spring/shop/dev")).Ok(), 0).ShouldBe("""{"a":1}""");
+        var document = (await server.Admin.ConfigAsync("shop/dev")).Ok();
+        document.Header("Lockstep-Stale").ShouldNotBeNull();
+        foreach (var path in new[] { "shop/dev", "shop-dev.yml", "shop/dev/main/shop.yml?resolvePlaceholders=false" })
+        {
+            var stale = (await server.Admin.GetAsync("/spring/" + path)).Ok();
+            (stale.Header("Lockstep-Release"), stale.Header("Lockstep-Stale")).ShouldBe((document.Header("Lockstep-Release"), document.Header("Lockstep-Stale")), path);
+        }
         var never = await server.Admin.GetAsync("/spring/shop/test");
         never.Status.ShouldBe(500);
         never.Json.GetProperty("message").GetString()!.ShouldContain("shop.yml:");

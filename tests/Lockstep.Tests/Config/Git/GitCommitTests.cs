@@ -69,6 +69,30 @@ public sealed class GitCommitTests : IAsyncLifetime
     }
 
     [Theory]
+    [InlineData("teams", "'teams' is a directory")]
+    [InlineData("application.yml/x.yml", "'application.yml' is a file")]
+    [InlineData("application.yml/x/y.yml", "'application.yml' is a file")]
+    [InlineData("link.yml", "'link.yml' is a symbolic link")]
+    [InlineData("link.yml/x.yml", "'link.yml' is a symbolic link")]
+    [InlineData("sub", "'sub' is a submodule")]
+    [InlineData("sub/x.yml", "'sub' is a submodule")]
+    public async Task A_file_takes_the_place_of_nothing_but_a_file(string path, string reason)
+    {
+        var first = await CommitAsync(null, ("application.yml", "a: 1"), ("teams/a/x.yml", "b: 1"), ("teams/b.yml", "b: 1"));
+        var blob = TestRepository.Run(_repository.Directory, "application.yml"u8.ToArray(), "hash-object", "-w", "--stdin");
+        var tree = TestRepository.Run(
+            _repository.Directory, Encoding.UTF8.GetBytes($"{Git("ls-tree", first)}\n120000 blob {blob}\tlink.yml\n160000 commit {first}\tsub\n"), "mktree");
+        var parent = Git("-c", "user.name=a", "-c", "user.email=a@b", "commit-tree", tree, "-p", first, "-m", "odd");
+        Git("update-ref", "refs/heads/main", parent);
+        var refused = await Should.ThrowAsync<LockstepException>(() => CommitAsync(parent, ("fine.yml", "x: 1"), (path, "x: 1")));
+        refused.Code.ShouldBe(ErrorCode.Conflict);
+        refused.Message.ShouldContain(reason);
+        (await _repository.RefsAsync(default))["refs/heads/main"].ShouldBe(parent);
+        // What goes in the same commit is in nobody's way.
+        await CommitAsync(parent, ("application.yml", null), ("application.yml/x.yml", "x: 1"), ("teams/b.yml", "b: 2"));
+    }
+
+    [Theory]
     [InlineData("")]
     [InlineData("/a.yml")]
     [InlineData("a//b.yml")]

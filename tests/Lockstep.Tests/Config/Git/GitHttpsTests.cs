@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Security.Cryptography.X509Certificates;
 using Lockstep.Client;
 using Lockstep.Settings;
 using Lockstep.Tests.Support;
@@ -15,15 +16,18 @@ public sealed class GitHttpsTests : IAsyncLifetime
 
     private readonly GitBench _bench = new();
     private readonly TestRepository _upstream = new();
-    private readonly TestCertificates _certificates = new();
+    private readonly TestAuthority _authority = new();
+    private readonly X509Certificate2 _certificate;
     private GitHttpServer _server = null!;
+
+    public GitHttpsTests() => _certificate = _authority.IssueByRoot();
 
     private string Url => _server.Url + "/repository/.git";
 
     public async Task InitializeAsync()
     {
         _upstream.Commit(("application.yml", "a: 1"));
-        _server = await GitHttpServer.StartAsync(Path.GetDirectoryName(_upstream.Path)!, _certificates.Server);
+        _server = await GitHttpServer.StartAsync(Path.GetDirectoryName(_upstream.Path)!, _certificate);
         _server.Url.ShouldStartWith("https://");
     }
 
@@ -33,13 +37,14 @@ public sealed class GitHttpsTests : IAsyncLifetime
         await _server.DisposeAsync();
         await _bench.DisposeAsync();
         _upstream.Dispose();
-        _certificates.Dispose();
+        _certificate.Dispose();
+        _authority.Dispose();
     }
 
     [Fact]
     public async Task A_token_that_is_rotated_on_disk_counts_from_the_next_fetch_and_is_seen_nowhere()
     {
-        Environment.SetEnvironmentVariable(Variable, _bench.File("authority.pem", _certificates.AuthorityPem));
+        Environment.SetEnvironmentVariable(Variable, _bench.File("authority.pem", _authority.RootPem));
         var lines = new ConcurrentQueue<string>();
         _server.OnRequest = () =>
         {
