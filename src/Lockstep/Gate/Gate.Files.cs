@@ -94,8 +94,7 @@ internal sealed partial class Gate
     {
         try
         {
-            await Refresh.FetchAsync(cancellationToken);
-            await FollowAsync(new CallContext(Caller.System("git"), null, null, null, "server"), cancellationToken);
+            await RefreshAsync(CallContext.System("git"), cancellationToken);
         }
         catch (LockstepException)
         {

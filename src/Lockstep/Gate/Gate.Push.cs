@@ -78,7 +78,7 @@ internal sealed partial class Gate
         catch (LockstepException e) when (e.Code == ErrorCode.Unauthenticated)
         {
             // The token was rolled between the check and now. The ref has moved all the same.
-            return await FollowAsync(new CallContext(Caller.System("git"), null, null, null, call.Route), CancellationToken.None);
+            return await FollowAsync(CallContext.System("git", call.Route), CancellationToken.None);
         }
     }
 
@@ -101,7 +101,6 @@ internal sealed partial class Gate
     private async ValueTask RequireEveryFileAsync(CallContext call, Permission permission, string action, string what)
     {
         if (call.Caller.Grant.ReachesEveryFile) return;
-        GateMetrics.Denials.Add(1);
         await RecordDenialAsync(call, action, "**", permission.Name());
         throw new LockstepException(ErrorCode.Forbidden,
             $"the token '{call.Caller.Name}' may not {what}, and its role '{call.Caller.Role}' does not have paths: [\"**\"] (or the token narrows it)");
