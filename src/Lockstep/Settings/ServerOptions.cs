@@ -35,6 +35,9 @@ internal sealed record ServerOptions
     /// <summary>Roles beside the built-in ones (<c>access.roles:</c>).</summary>
     public IReadOnlyList<RoleOptions> Roles { get; init; } = [];
 
+    /// <summary>Whose tokens are accepted beside the server's own (<c>access.issuers:</c>).</summary>
+    public IReadOnlyList<IssuerOptions> Issuers { get; init; } = [];
+
     /// <summary>How the server is run.</summary>
     public OperationOptions Operation { get; init; } = new();
 

@@ -47,6 +47,7 @@ internal static class ServerOptionsLoader
     private static ServerOptions Read(SettingsReader root)
     {
         var data = root.Path("data") ?? root.Absolute("data", "data");
+        var access = root.Section("access");
         var defaults = new ServerOptions { Data = data, MasterKey = new() { File = Path.Join(data, "master.key") } };
         var options = defaults with
         {
@@ -59,9 +60,11 @@ internal static class ServerOptionsLoader
             Spring = Spring(root),
             Compat = Compat(root),
             Known = Known(root),
-            Roles = Roles(root),
+            Roles = Roles(access),
+            Issuers = IssuerReader.Read(access),
             Operation = OperationReader.Read(root),
         };
+        access.Done();
         OperationReader.CheckListeners(root, options);
         if (options.Listen.Port != 0 && options.Listen.Port == options.Management.Port)
             root.Fail("management", $"has the port of listen, {options.Listen.Port}; choose another");
@@ -214,10 +217,9 @@ internal static class ServerOptionsLoader
         return known;
     }
 
-    private static List<RoleOptions> Roles(SettingsReader root)
+    private static List<RoleOptions> Roles(SettingsReader access)
     {
         var roles = new List<RoleOptions>();
-        var access = root.Section("access");
         foreach (var (name, role) in access.Named("roles"))
         {
             roles.Add(new RoleOptions
@@ -234,7 +236,6 @@ internal static class ServerOptionsLoader
             });
             role.Done();
         }
-        access.Done();
         return roles;
     }
 }

@@ -40,8 +40,14 @@ internal static class SettingsPrinter
         Line("compat", $"{{ spring: {Flag(options.Compat.Spring)}, git: {Flag(options.Compat.Git)} }}");
         Line("known", List(options.Known.Select(k => $"{k.Service}/{k.Environment}")));
         Line("roles", List(options.Roles.Select(r => r.Name)));
+        Line("issuers", List(options.Issuers.Select(Issuer)));
         return text.ToString();
     }
+
+    private static string Issuer(IssuerOptions issuer) =>
+        $"{{ issuer: {issuer.Issuer}, audience: {List(issuer.Audiences)}, algorithms: {List(issuer.Algorithms)}, maxAge: {Durations.Format(issuer.MaxAge)}, jwksUri: {issuer.JwksUri?.ToString() ?? "null"}, "
+        + $"caFile: {issuer.CaFile ?? "null"}, tokenFile: {issuer.TokenFile ?? "null"}, login: {issuer.Login?.ClientId ?? "null"}, "
+        + $"roles: {List(issuer.Roles.Select(r => $"{{ claim: {r.Claim}, value: {r.Value}, role: {r.Role} }}"))} }}";
 
     private static string Flag(bool flag) => flag ? "true" : "false";
 

@@ -97,6 +97,9 @@ internal sealed class SettingsReader
         }
     }
 
+    /// <summary>A list of single values, or one that stands for itself. Null when absent.</summary>
+    public IReadOnlyList<string>? TextOrTexts(string key) => Node(key) is SettingsScalar { IsNull: false } scalar ? [scalar.Text] : Texts(key);
+
     /// <summary>The mapping under a key, an empty one when it is absent: overrides may fill it.</summary>
     public SettingsReader Section(string key) => Inside(key, Mapping(key), _overrides);
 
