@@ -47,6 +47,14 @@ public sealed partial class LockstepClient : IDisposable
         return response.Headers.Date;
     }
 
+    /// <summary>Where people log in to get a token for this server; asked without one.</summary>
+    public async Task<Page<LoginIssuer>> GetLoginAsync(CancellationToken cancellationToken = default)
+    {
+        using var request = Request(HttpMethod.Get, "v1/login");
+        using var response = await ExchangeAsync(request, cancellationToken);
+        return await ReadAsync(response, LockstepJson.Tolerant.LoginPage, cancellationToken);
+    }
+
     /// <summary>Who the server takes the caller for.</summary>
     public Task<WhoAmI> WhoAmIAsync(CancellationToken cancellationToken = default) =>
         GetAsync(new Route("v1/whoami"), LockstepJson.Tolerant.WhoAmI, cancellationToken);

@@ -1,4 +1,5 @@
 using Lockstep.Access;
+using Lockstep.Access.Jwt;
 using Lockstep.Audit;
 using Lockstep.Client;
 using Lockstep.Config;
@@ -68,6 +69,9 @@ internal sealed class LockstepServer : IAsyncDisposable
     private async Task StartAsync(CancellationToken cancellationToken)
     {
         var data = Own(await DataStore.OpenAsync(_options, _loggers, _time, cancellationToken));
+        // Their keys are fetched while the rest starts; one that does not answer holds up nobody.
+        var issuers = Own(new JwtIssuers(_options.Issuers, _time, _loggers.CreateLogger<JwtIssuers>()));
+        issuers.Start();
         var operation = _options.Operation;
         var tls = operation.Tls is { } files ? Own(TlsCertificate.Open(files, _time, _loggers)) : null;
         if (operation.Otlp is { } otlp) Own(new OtlpExport(otlp, _loggers.CreateLogger<OtlpExport>()));

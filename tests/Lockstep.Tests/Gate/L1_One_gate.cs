@@ -10,7 +10,7 @@ namespace Lockstep.Tests.Gate;
 
 public sealed class L1_One_gate
 {
-    private static readonly string[] s_open = ["/livez", "/readyz", "/healthz", "/startupz", "/openapi/v1.json", "/v1/hooks/git"];
+    private static readonly string[] s_open = ["/livez", "/readyz", "/healthz", "/startupz", "/openapi/v1.json", "/v1/hooks/git", "/v1/login"];
 
     // What each call needs; null: any token. {role} is the name of the caller's role.
     private static readonly (string Method, string Path, string Route, object? Body, string? Needs)[] s_calls =
