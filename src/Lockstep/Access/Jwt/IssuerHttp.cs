@@ -82,7 +82,7 @@ internal sealed class IssuerHttp : IDisposable
         {
             // The format is that of the token in a header: its own words would quote it.
             throw Failed(e is OperationCanceledException ? $"{location} does not answer within {s_timeout.TotalSeconds:0} s"
-                : e is FormatException ? $"{_options.TokenFile} holds no token" : $"{location}: {e.Message}");
+                : e is FormatException ? $"{_options.TokenFile} holds no token" : $"{location}: {e.GetBaseException().Message}");
         }
     }
 
