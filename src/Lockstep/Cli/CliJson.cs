@@ -13,6 +13,7 @@ namespace Lockstep.Cli;
 [JsonSerializable(typeof(ImportReport))]
 [JsonSerializable(typeof(InitResult))]
 [JsonSerializable(typeof(DevStarted))]
+[JsonSerializable(typeof(LoginResult))]
 [JsonSerializable(typeof(ValidationReport))]
 [JsonSerializable(typeof(string))]
 internal sealed partial class CliJson : JsonSerializerContext;

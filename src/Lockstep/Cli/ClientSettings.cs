@@ -10,16 +10,19 @@ internal sealed record Found(string Value, string Origin)
 {
     /// <summary>The file it was read from, where it was.</summary>
     public string? File { get; init; }
+
+    /// <summary>When a token ends that says so itself.</summary>
+    public DateTimeOffset? EndsAt { get; init; }
 }
 
 /// <summary>
 /// Where the server is and who asks. Each setting on its own: flag, then variable, then <c>.lockstep/</c> (a development server
 /// in or above the working directory), then <c>lockstep.yaml</c> there, then the default. The token of <c>.lockstep/</c> goes to the
-/// address of <c>.lockstep/</c> and nowhere else.
+/// address of <c>.lockstep/</c> and nowhere else, and one that was logged in with, which comes last, to the address it was for.
 /// </summary>
 internal sealed class ClientSettings
 {
-    private const int MaxTokenFile = 4096;
+    private const int MaxTokenFile = 20 * 1024;
 
     private readonly bool _insecure;
 
@@ -56,7 +59,8 @@ internal sealed class ClientSettings
         var token = flags.TokenFile is { } file ? ReadToken(file, "--token-file")
             : FromVariable("LOCKSTEP_TOKEN")
             ?? (Variable("LOCKSTEP_TOKEN_FILE") is { } named ? ReadToken(named, "LOCKSTEP_TOKEN_FILE") : null)
-            ?? (dev?.Address is { } here && SameAddress(here, address.Value) ? ReadToken(dev.TokenPath, null) : null);
+            ?? (dev?.Address is { } here && SameAddress(here, address.Value) ? ReadToken(dev.TokenPath, null) : null)
+            ?? LoginFile.Find(address.Value);
         return new(address, token, flags.Insecure, project);
     }
 
@@ -73,7 +77,9 @@ internal sealed class ClientSettings
     {
         if (withToken && Token is null)
             throw new LockstepException(ErrorCode.Unauthenticated,
-                $"there is no token for {AddressFound.Value}: set LOCKSTEP_TOKEN or LOCKSTEP_TOKEN_FILE, or give --token-file FILE");
+                $"there is no token for {AddressFound.Value}: set LOCKSTEP_TOKEN or LOCKSTEP_TOKEN_FILE, give --token-file FILE, or run `lockstep login`");
+        if (withToken && Token is { EndsAt: { } ended } && ended <= TimeProvider.System.GetUtcNow())
+            throw new LockstepException(ErrorCode.Unauthenticated, $"the login at {AddressFound.Value} ended at {Output.Time(ended)}: run `lockstep login`");
         if (!Uri.TryCreate(AddressFound.Value, UriKind.Absolute, out var address))
             throw new LockstepException(ErrorCode.BadRequest, $"the address '{AddressFound.Value}' ({AddressFound.Origin}) is not a URL: write it as https://host:port");
         var token = withToken ? Token : null;
@@ -99,7 +105,7 @@ internal sealed class ClientSettings
 
     private static Found? Flag(string? value, string name) => value is null ? null : new(value, name);
 
-    private static Found ReadToken(string path, string? origin)
+    public static Found ReadToken(string path, string? origin)
     {
         var where = origin is null ? path : $"{path} ({origin})";
         try

@@ -61,7 +61,7 @@ internal static class DoctorVerb
             Finding.Ok("settings", $"address {settings.AddressFound.Value} (from {settings.AddressFound.Origin})"),
             settings.Token is { } token
                 ? Finding.Ok("settings", $"token from {token.Origin}")
-                : Finding.Warning("settings", "no token", "set LOCKSTEP_TOKEN or LOCKSTEP_TOKEN_FILE, or give --token-file FILE"),
+                : Finding.Warning("settings", "no token", "set LOCKSTEP_TOKEN or LOCKSTEP_TOKEN_FILE, give --token-file FILE, or run: lockstep login"),
             Finding.Ok("settings", $"service {settings.Service ?? "not set"}, environment {settings.Environment ?? "not set"}{(settings.Project is { } project ? $" ({project.Path})" : "")}"),
         };
         try

@@ -21,7 +21,7 @@ internal sealed class GlobalOptions
 
     public Option<string?> TokenFile { get; } = new("--token-file")
     {
-        Description = "File with the token, readable by its owner only [LOCKSTEP_TOKEN; LOCKSTEP_TOKEN_FILE; .lockstep/token, sent only to .lockstep/address]",
+        Description = "File with the token, readable by its owner only [LOCKSTEP_TOKEN; LOCKSTEP_TOKEN_FILE; .lockstep/token, sent only to .lockstep/address; `lockstep login`]",
         HelpName = "FILE",
         Recursive = true,
     };

@@ -21,6 +21,8 @@ internal static class VerbTable
         ("audit", AuditVerbs.Build),
         ("fleet", FleetVerbs.BuildFleet),
         ("wait", FleetVerbs.BuildWait),
+        ("login", LoginVerb.BuildLogin),
+        ("logout", LoginVerb.BuildLogout),
         ("whoami", AccessVerbs.BuildWhoAmI),
         ("can", AccessVerbs.BuildCan),
         ("doctor", DoctorVerb.Build),

@@ -65,7 +65,7 @@ internal static class JwtClaims
     }
 
     /// <summary>A NumericDate (RFC 7519 §2) in plain digits with or without a fraction.</summary>
-    private static bool TryTime(JsonElement element, out DateTimeOffset time)
+    public static bool TryTime(JsonElement element, out DateTimeOffset time)
     {
         time = default;
         if (element.ValueKind != JsonValueKind.Number || element.GetRawText() is not { Length: <= 20 } text) return false;
