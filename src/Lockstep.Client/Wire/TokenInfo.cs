@@ -35,4 +35,13 @@ public sealed record TokenInfo
 
     /// <summary>When it was revoked; null: it was not.</summary>
     public DateTimeOffset? RevokedAt { get; init; }
+
+    /// <summary>When it was accepted last, to the second (after a restart of the server to five minutes); null: never.</summary>
+    public DateTimeOffset? LastUsedAt { get; init; }
+
+    /// <summary>The id of the token that it was derived from and dies with; null: of none.</summary>
+    public string? Parent { get; init; }
+
+    /// <summary>Until when it can be renewed; null: it can't.</summary>
+    public DateTimeOffset? RenewableUntil { get; init; }
 }

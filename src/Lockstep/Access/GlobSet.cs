@@ -50,6 +50,9 @@ internal sealed class GlobSet
     /// <summary>Whether everything that <paramref name="inner"/> matches is matched here; errs to false.</summary>
     public bool Covers(GlobSet inner) => inner._globs.All(i => _globs.Any(o => Glob.Covers(o, i)));
 
+    /// <summary>Whether it has the same patterns in the same order.</summary>
+    public bool IsSameAs(GlobSet other) => Patterns.SequenceEqual(other.Patterns, StringComparer.Ordinal);
+
     public override string ToString() => string.Join(", ", Patterns);
 
     /// <summary>The set of patterns that are known to be well formed.</summary>

@@ -1,117 +1,79 @@
-using Lockstep.Settings;
+using System.Collections.Immutable;
+using System.Net;
 
 namespace Lockstep.Access;
 
-/// <summary>A role as narrowed by one token: what its holder may do. Immutable.</summary>
+/// <summary>
+/// What a caller may do: whatever one of its roles permits, each as its token narrows it; and, of a derived token, nothing that its parent may not. Immutable.
+/// </summary>
 internal sealed class Grant
 {
-    private readonly bool _everyService;
-    private readonly bool _everySecret;
-    private readonly GlobSet _paths;
+    private readonly bool _hasNetworks;
 
-    public Grant(Role role, TokenLimits limits)
+    public Grant(ImmutableArray<RoleGrant> roles, Grant? within = null)
     {
-        (Role, Limits) = (role, limits);
-        _everyService = IsEveryName(role.Services, limits.Services) && IsEveryName(role.Environments, limits.Environments);
-        _everySecret = role.Secrets.MatchesEverything && limits.Secrets is not { MatchesEverything: false };
-        // A token narrowed to some services or environments keeps no files: one file can shape every document.
-        _paths = IsEveryName(limits.Services) && IsEveryName(limits.Environments) ? role.Paths : GlobSet.None;
+        (Roles, Within) = (roles, within);
+        _hasNetworks = roles.Any(r => r.HasNetworks) || within is { _hasNetworks: true };
+        ReachesEveryFile = roles.Any(r => r.ReachesEveryFile) && within is not { ReachesEveryFile: false };
     }
 
-    public Role Role { get; }
+    public Grant(Role role, TokenLimits limits, Grant? within = null)
+        : this([new RoleGrant(role, limits)], within)
+    {
+    }
 
-    public TokenLimits Limits { get; }
+    public ImmutableArray<RoleGrant> Roles { get; }
 
-    /// <summary>Whether neither role nor token limits it to some services, environments or secrets.</summary>
-    public bool ReachesEverything => _everyService && _everySecret;
+    /// <summary>What the token may do that this one was derived from.</summary>
+    public Grant? Within { get; }
+
+    /// <summary>What this is the part of that holds from some address; null: it is whole.</summary>
+    public Grant? Whole { get; private init; }
 
     /// <summary>Whether every file of the repository is among its paths.</summary>
-    public bool ReachesEveryFile => _paths.MatchesEverything;
+    public bool ReachesEveryFile { get; }
+
+    /// <summary>Whether it has the permission on every service, environment and secret.</summary>
+    public bool ReachesEverything(Permission permission) =>
+        Roles.Any(r => r.ReachesEverything && r.Role.Has(permission)) && Within?.ReachesEverything(permission) != false;
 
     public bool Allows(Permission permission, Subject subject)
     {
-        if (!Role.Has(permission)) return false;
-        if (subject.Service is not null) return _everyService || Refusal(subject) is null;
-        if (subject.Secret is not null) return _everySecret || Refusal(subject) is null;
-        if (subject.Path is not null) return _paths.Matches(subject.Path);
-        // To administer "nothing in particular" is to administer everything; and the record is about everything.
-        return permission is not (Permission.Admin or Permission.AuditRead) || ReachesEverything;
+        foreach (var role in Roles)
+            if (role.Allows(permission, subject)) return Within is null || Within.Allows(permission, subject);
+        return false;
     }
 
     /// <summary>Which rule decides, in words.</summary>
     public Decision Explain(Permission permission, Subject subject)
     {
-        var name = permission.Name();
-        if (Role.IsMissing) return new(false, $"the role '{Role.Name}' does not exist (any more)");
-        if (!Role.Has(permission)) return new(false, $"the role '{Role.Name}' does not have {name}");
-        if (Refusal(subject) is { } refusal) return new(false, refusal);
-        if (!Allows(permission, subject)) return new(false, $"{name} over everything needs a role and a token without limits");
-        var via = Role.Permissions.Contains(permission) ? name : "admin";
-        return new(true, subject == Subject.Nothing ? $"the role '{Role.Name}' has {via}" : $"the role '{Role.Name}' has {via} and reaches {subject}");
+        if (Roles.IsEmpty) return new(false, "no role: none that a rule of its issuer gives exists or holds from this address");
+        var own = Roles.Select(r => r.Explain(permission, subject)).ToList();
+        var allowing = own.FindIndex(d => d.Allowed);
+        if (allowing < 0) return new(false, string.Join("; ", own.Select(d => d.Reason).Distinct(StringComparer.Ordinal)));
+        return Within?.Explain(permission, subject) is { Allowed: false } parent ? new(false, "of the token it derives from: " + parent.Reason) : own[allowing];
     }
 
-    /// <summary>
-    /// Why this grant does not hold all of <paramref name="other"/>, or null when it does. A pattern set is within another when each of its
-    /// patterns is; of a role and its narrowing one being within is enough.
-    /// </summary>
+    /// <summary>Why this grant does not hold all of <paramref name="other"/>, or null when it does: each role of the other lies within one of these.</summary>
     public string? MissingFor(Grant other)
     {
-        foreach (var permission in other.Role.Permissions)
-            if (!Role.Has(permission)) return $"{permission.Name()} is not yours to give";
-        if (Has(other, Permission.ConfigRead, Permission.ConfigWrite))
+        foreach (var role in other.Roles)
         {
-            if (!Within(other.Role.Services, other.Limits.Services, Role.Services, Limits.Services)) return Beyond("services", Role.Services, Limits.Services);
-            if (!Within(other.Role.Environments, other.Limits.Environments, Role.Environments, Limits.Environments))
-                return Beyond("environments", Role.Environments, Limits.Environments);
-            if (!_paths.Covers(other._paths)) return "its files go beyond yours; limit its services or environments";
+            var missing = "there is no role that could give it";
+            if (!Roles.Any(r => (missing = r.MissingFor(role)) is null)) return missing;
         }
-        if (Has(other, Permission.SecretRead, Permission.SecretReveal, Permission.SecretWrite)
-            && !Within(other.Role.Secrets, other.Limits.Secrets, Role.Secrets, Limits.Secrets))
-            return Beyond("secrets", Role.Secrets, Limits.Secrets);
-        foreach (var own in new[] { Role.Cidrs, Limits.Cidrs })
-            if (!Networks.Cover(own, other.Role.Cidrs) && !Networks.Cover(own, other.Limits.Cidrs))
-                return "its cidrs go beyond yours, " + string.Join(", ", own);
-        return null;
+        return Within?.MissingFor(other);
     }
 
-    private string? Refusal(Subject subject)
+    /// <summary>What holds from that address, which is all of it but for roles with networks; null: nothing does.</summary>
+    public Grant? From(IPAddress? address)
     {
-        if (subject.Service is { } service)
-        {
-            return Outside("services", service, Role.Services, Limits.Services)
-                ?? Outside("environments", subject.Environment!, Role.Environments, Limits.Environments);
-        }
-        if (subject.Secret is { } secret) return Outside("secrets", secret.Value, Role.Secrets, Limits.Secrets);
-        if (subject.Path is { } path && !_paths.Matches(path))
-            return $"'{path}' is not among the files of the role '{Role.Name}'{(ReferenceEquals(_paths, Role.Paths) ? "" : " as the token narrows it")}";
-        return null;
-    }
-
-    private string? Outside(string what, string text, GlobSet role, GlobSet? limit)
-    {
-        if (!role.Matches(text)) return $"'{text}' is not among the {what} of the role '{Role.Name}' ({role})";
-        return limit is not null && !limit.Matches(text) ? $"'{text}' is not among the {what} the token is limited to ({limit})" : null;
-    }
-
-    private static bool Has(Grant grant, params ReadOnlySpan<Permission> permissions)
-    {
-        foreach (var permission in permissions)
-            if (grant.Role.Has(permission)) return true;
-        return false;
-    }
-
-    private static bool Within(GlobSet role, GlobSet? limit, GlobSet ownRole, GlobSet? ownLimit) =>
-        Within(role, limit, ownRole) && (ownLimit is null || Within(role, limit, ownLimit));
-
-    private static bool Within(GlobSet role, GlobSet? limit, GlobSet own) => own.Covers(role) || (limit is not null && own.Covers(limit));
-
-    private static string Beyond(string what, GlobSet role, GlobSet? limit) => $"its {what} go beyond yours, {limit ?? role}";
-
-    private static bool IsEveryName(params ReadOnlySpan<GlobSet?> sets)
-    {
-        foreach (var set in sets)
-            if (set is { MatchesEveryName: false }) return false;
-        return true;
+        if (!_hasNetworks) return this;
+        var within = Within?.From(address);
+        if (within is null && Within is not null) return null;
+        var roles = Roles.RemoveAll(r => !r.HoldsFrom(address));
+        if (roles.IsEmpty) return null;
+        return roles.Length == Roles.Length && within == Within ? this : new Grant(roles, within) { Whole = this };
     }
 }
 

@@ -35,7 +35,7 @@ internal sealed class RateLimits(int requestsPerSecond, TimeProvider time)
     /// <exception cref="LockstepException">rate-limited, with the time to wait.</exception>
     public void Request(Caller caller)
     {
-        if (requestsPerSecond == 0 || caller.Rate.Take(time, requestsPerSecond, requestsPerSecond * (long)BurstSeconds) is not { } wait) return;
+        if (requestsPerSecond == 0 || caller.Usage.Rate.Take(time, requestsPerSecond, requestsPerSecond * (long)BurstSeconds) is not { } wait) return;
         s_limited.Add(1, s_byToken);
         throw new LockstepException(ErrorCode.RateLimited, $"the token '{caller.Name}' asks more than {requestsPerSecond} times a second") { RetryAfter = wait };
     }

@@ -31,6 +31,14 @@ internal sealed record Role
 
     public bool IsMissing { get; private init; }
 
+    /// <summary>Where it is written.</summary>
+    public RoleSource Source { get; init; }
+
+    /// <summary>Whether it permits just the same.</summary>
+    public bool IsSameAs(Role other) =>
+        Source == other.Source && IsMissing == other.IsMissing && Permissions.SequenceEqual(other.Permissions) && Cidrs.SequenceEqual(other.Cidrs)
+        && Services.IsSameAs(other.Services) && Environments.IsSameAs(other.Environments) && Secrets.IsSameAs(other.Secrets) && Paths.IsSameAs(other.Paths);
+
     private int Mask
     {
         get => field != 0 ? field : field = MaskOf(Permissions);
@@ -39,6 +47,9 @@ internal sealed record Role
     private static int MaskOf(ImmutableArray<Permission> permissions) =>
         permissions.Contains(Permission.Admin) ? AllPermissions : permissions.Aggregate(0, (mask, p) => mask | (1 << (int)p));
 }
+
+/// <summary>Where a role is written.</summary>
+internal enum RoleSource { BuiltIn, Settings, Database }
 
 /// <summary>What one token narrows its role to; null: as the role says.</summary>
 internal sealed record TokenLimits

@@ -20,6 +20,9 @@ internal sealed class RoleSet
 
     private RoleSet(IEnumerable<Role> roles) => _roles = roles.ToFrozenDictionary(r => r.Name, StringComparer.Ordinal);
 
+    /// <summary>How many roles the database may hold.</summary>
+    public const int MaxStored = 1000;
+
     /// <summary>Only admin, writer, reader and viewer.</summary>
     public static RoleSet BuiltIn { get; } = new(s_builtIn);
 
@@ -35,6 +38,34 @@ internal sealed class RoleSet
         if (errors.Count > 0)
             throw new LockstepException(ErrorCode.InvalidConfig, "the roles in the settings are not valid:") { Errors = errors };
         return new RoleSet(roles);
+    }
+
+    /// <summary>These with the roles of the database in place of those it had before; one that the settings or the program name too is not taken. A role that did not change stays the same object.</summary>
+    public RoleSet WithStored(IEnumerable<RoleOptions> stored)
+    {
+        var fixedRoles = _roles.Values.Where(r => r.Source != RoleSource.Database).ToList();
+        var roles = new List<Role>(fixedRoles);
+        foreach (var options in stored)
+        {
+            if (fixedRoles.Any(r => r.Name == options.Name)) continue;
+            var errors = new List<ProblemError>();
+            // A row that was written by hand and does not read as a role permits nothing.
+            var role = Parse(options, fixedRoles, errors) with { Source = RoleSource.Database };
+            if (errors.Count > 0) role = Role.Missing(options.Name);
+            roles.Add(_roles.GetValueOrDefault(options.Name) is { } known && known.IsSameAs(role) ? known : role);
+        }
+        return new RoleSet(roles);
+    }
+
+    /// <summary>A role as it is asked for by the API.</summary>
+    /// <exception cref="LockstepException">bad-request with every mistake, conflict when the name is the program's or the settings' own.</exception>
+    public Role Read(RoleOptions options)
+    {
+        if (Find(options.Name) is { Source: not RoleSource.Database } taken)
+            throw new LockstepException(ErrorCode.Conflict, $"the role '{options.Name}' {(taken.Source == RoleSource.Settings ? "stands in the settings (access.roles) and is changed there" : "is built in")}; choose another name");
+        var errors = new List<ProblemError>();
+        var role = Parse(options, [], errors) with { Source = RoleSource.Database };
+        return errors.Count == 0 ? role : throw new LockstepException(ErrorCode.BadRequest, string.Join("; ", errors.Select(e => $"{e.Key!.Split('.')[^1]}: {e.Message}")));
     }
 
     public Role? Find(string name) => _roles.GetValueOrDefault(name);
@@ -73,6 +104,7 @@ internal sealed class RoleSet
         return new Role
         {
             Name = options.Name,
+            Source = RoleSource.Settings,
             Permissions = permissions.ToImmutable(),
             Services = services,
             Environments = environments,

@@ -1,4 +1,5 @@
 using System.Data.Common;
+using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Lockstep.Settings;
@@ -10,7 +11,8 @@ namespace Lockstep.Access;
 internal sealed record TokenRecord
 {
     private const string Columns =
-        "id, name, hash, previous_hash, previous_until, parent, role, services, environments, secrets, cidrs, created_at, created_by, expires_at, revoked_at";
+        "id, name, hash, previous_hash, previous_until, parent, role, services, environments, secrets, cidrs, created_at, created_by, expires_at, revoked_at, "
+        + "parent_hash, renew_for, renew_until, last_used_at";
 
     public required string Id { get; init; }
 
@@ -23,7 +25,20 @@ internal sealed record TokenRecord
 
     public DateTimeOffset? PreviousUntil { get; init; }
 
+    /// <summary>The id of the token that this one was derived from.</summary>
     public string? Parent { get; init; }
+
+    /// <summary>The hash of the parent's secret that it was derived with: when that is not accepted any more, this one is dead too.</summary>
+    public byte[]? ParentHash { get; init; }
+
+    /// <summary>For how long a renewal makes it live; null: it can't be renewed.</summary>
+    public TimeSpan? RenewFor { get; init; }
+
+    /// <summary>The end that no renewal goes beyond.</summary>
+    public DateTimeOffset? RenewUntil { get; init; }
+
+    /// <summary>When it was used last, as far as that was written down; what is newer is in <see cref="TokenUsage"/>.</summary>
+    public DateTimeOffset? LastUsedAt { get; init; }
 
     public required string Role { get; init; }
 
@@ -53,6 +68,10 @@ internal sealed record TokenRecord
     public static TokenRecord? FindById(SqlSession session, string id) =>
         session.First($"SELECT {Columns} FROM tokens WHERE id = @id", Read, ("id", id));
 
+    /// <summary>How many tokens live that were derived from one.</summary>
+    public static long CountDerived(SqlSession session, string parent, DateTimeOffset now) => session.First(
+        "SELECT COUNT(*) FROM tokens WHERE parent = @parent AND expires_at > @now AND revoked_at IS NULL", r => r.GetInt64(0), ("parent", parent), ("now", Millis(now)));
+
     public static void Delete(SqlSession session, string id) => session.Execute("DELETE FROM tokens WHERE id = @id", ("id", id));
 
     /// <summary>Inserts the row, or changes what can change of it.</summary>
@@ -60,13 +79,20 @@ internal sealed record TokenRecord
         $"""
         INSERT INTO tokens ({Columns})
         VALUES (@id, @name, @hash, @previous_hash, @previous_until, @parent, @role, @services, @environments, @secrets, @cidrs,
-          @created_at, @created_by, @expires_at, @revoked_at)
+          @created_at, @created_by, @expires_at, @revoked_at, @parent_hash, @renew_for, @renew_until, @last_used_at)
         ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, previous_hash = excluded.previous_hash,
-          previous_until = excluded.previous_until, revoked_at = excluded.revoked_at
+          previous_until = excluded.previous_until, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at
         """,
         ("id", Id), ("name", Name), ("hash", Hash), ("previous_hash", PreviousHash), ("previous_until", Millis(PreviousUntil)), ("parent", Parent),
         ("role", Role), ("services", Json(Services)), ("environments", Json(Environments)), ("secrets", Json(Secrets)), ("cidrs", Json(Cidrs)),
-        ("created_at", Millis(CreatedAt)), ("created_by", CreatedBy), ("expires_at", Millis(ExpiresAt)), ("revoked_at", Millis(RevokedAt)));
+        ("created_at", Millis(CreatedAt)), ("created_by", CreatedBy), ("expires_at", Millis(ExpiresAt)), ("revoked_at", Millis(RevokedAt)),
+        ("parent_hash", ParentHash), ("renew_for", (long?)RenewFor?.TotalMilliseconds), ("renew_until", Millis(RenewUntil)), ("last_used_at", Millis(LastUsedAt)));
+
+    /// <summary>Notes when tokens were used.</summary>
+    public static void SaveUsage(SqlSession session, IEnumerable<(string Id, long At)> used)
+    {
+        foreach (var (id, at) in used) session.Execute("UPDATE tokens SET last_used_at = @at WHERE id = @id", ("id", id), ("at", at));
+    }
 
     /// <summary>The token's own narrowing, or what is wrong with it.</summary>
     public static (TokenLimits Limits, string? Error) Limits(
@@ -94,14 +120,21 @@ internal sealed record TokenRecord
         return (limits, error);
     }
 
-    /// <summary>What the token permits under these roles. A row that does not read as limits permits nothing.</summary>
-    public Grant GrantUnder(RoleSet roles)
+    /// <summary>What the token permits under these roles; a derived one, <paramref name="within"/> its parent. A row that does not read as limits permits nothing.</summary>
+    public Grant GrantUnder(RoleSet roles, Grant? within)
     {
         var (limits, error) = Limits(Services, Environments, Secrets, Cidrs);
         return error is null
-            ? new Grant(roles.Find(Role) ?? Access.Role.Missing(Role), limits)
-            : new Grant(Access.Role.Missing(Role), TokenLimits.None);
+            ? new Grant(roles.Find(Role) ?? Access.Role.Missing(Role), limits, within)
+            : new Grant(Access.Role.Missing(Role), TokenLimits.None, within);
     }
+
+    /// <summary>Whether it has not ended, and a secret with that hash is accepted.</summary>
+    public bool Accepts(ReadOnlySpan<byte> hash, DateTimeOffset now) =>
+        RevokedAt is null && !(ExpiresAt <= now) && (Same(Hash, hash) || (PreviousUntil > now && Same(PreviousHash, hash)));
+
+    // Hashes of tokens are no secrets, but nothing is lost by comparing them as such.
+    private static bool Same(byte[]? a, ReadOnlySpan<byte> b) => a is not null && CryptographicOperations.FixedTimeEquals(a, b);
 
     private static TokenRecord Read(DbDataReader row) => new()
     {
@@ -120,6 +153,10 @@ internal sealed record TokenRecord
         CreatedBy = row.GetString(12),
         ExpiresAt = Time(row, 13),
         RevokedAt = Time(row, 14),
+        ParentHash = row.IsDBNull(15) ? null : row.GetFieldValue<byte[]>(15),
+        RenewFor = row.IsDBNull(16) ? null : TimeSpan.FromMilliseconds(row.GetInt64(16)),
+        RenewUntil = Time(row, 17),
+        LastUsedAt = Time(row, 18),
     };
 
     private static string? Text(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);

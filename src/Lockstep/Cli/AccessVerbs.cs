@@ -16,11 +16,16 @@ internal static class AccessVerbs
             {
                 text.WriteLine("name          " + Output.Printable(me.Name));
                 text.WriteLine("id            " + Output.Printable(me.Id));
-                text.WriteLine("role          " + Output.Printable(me.Role));
-                text.WriteLine("permissions   " + Output.List(me.Permissions));
-                text.WriteLine("services      " + Output.List(me.Services));
-                text.WriteLine("environments  " + Output.List(me.Environments));
-                text.WriteLine("secrets       " + Output.List(me.Secrets));
+                if (me.Issuer is not null) text.WriteLine("issuer        " + Output.Printable(me.Issuer));
+                if (me.Parent is not null) text.WriteLine("derived from  " + Output.Printable(me.Parent));
+                foreach (var held in me.Roles)
+                {
+                    text.WriteLine("role          " + Output.Printable(held.Rule is null ? held.Role : $"{held.Role}, by {held.Rule}"));
+                    text.WriteLine("permissions   " + Output.List(held.Permissions));
+                    text.WriteLine("services      " + Output.List(held.Services));
+                    text.WriteLine("environments  " + Output.List(held.Environments));
+                    text.WriteLine("secrets       " + Output.List(held.Secrets));
+                }
                 text.WriteLine("expires       " + (me.ExpiresAt is null ? "never" : Output.Time(me.ExpiresAt)));
                 text.WriteLine("server        " + session.Client.Address);
             });

@@ -73,7 +73,7 @@ internal static class DoctorVerb
             if (clock is { } theirs) findings.Add(Clock(theirs - before));
             if (settings.Token is null) return findings;
             var me = await client.WhoAmIAsync(cancellationToken);
-            findings.Add(Finding.Ok("token", $"{me.Name} with the role {me.Role}{(me.ExpiresAt is { } end ? ", until " + Output.Time(end) : "")}"));
+            findings.Add(Finding.Ok("token", $"{me.Name} with the role {string.Join(", ", me.Roles.Select(r => r.Role))}{(me.ExpiresAt is { } end ? ", until " + Output.Time(end) : "")}"));
         }
         catch (LockstepException e)
         {

@@ -7,7 +7,7 @@ namespace Lockstep.Cli;
 internal static class TokenVerbs
 {
     public static Command Build(GlobalOptions globals) =>
-        new("token", "Create, list, roll and revoke service tokens") { Create(globals), List(globals), Roll(globals), Revoke(globals) };
+        new("token", "Create, derive, list, roll and revoke service tokens") { Create(globals), Derive(globals), Renew(globals), List(globals), Roll(globals), Revoke(globals) };
 
     private static Verb Create(GlobalOptions globals)
     {
@@ -47,6 +47,54 @@ internal static class TokenVerbs
         return verb;
     }
 
+    private static Verb Derive(GlobalOptions globals)
+    {
+        var verb = new Verb("derive", "Make a short-lived token from your own: it permits no more, and dies with it",
+            "lockstep token derive --expires-in 15m --out job.token",
+            "lockstep token derive --role viewer --expires-in 1h --renewable-for 12h");
+        var name = new Argument<string?>("NAME") { Description = "A name for it; default: yours, a dot and random letters", Arity = ArgumentArity.ZeroOrOne };
+        var role = new Option<string?>("--role") { Description = "A role that gives no more than yours; default: yours", HelpName = "ROLE" };
+        var services = Globs("--service", "-s", "Narrow it to services");
+        var environments = Globs("--environment", "-e", "Narrow it to environments");
+        var secrets = Globs("--secret", null, "Narrow it to secret ids");
+        var cidrs = Globs("--cidr", null, "Accept it from these networks only, such as 10.0.0.0/8");
+        var expires = new Option<string?>("--expires-in") { Description = "How long it lives; default 1h, at most 32d", HelpName = "DURATION" };
+        var renewable = new Option<string?>("--renewable-for") { Description = "How long `token renew` can keep it alive in all; default: not at all", HelpName = "DURATION" };
+        var outFile = PrivateFile.Option();
+        verb.Add(name);
+        foreach (var option in new Option[] { role, services, environments, secrets, cidrs, expires, renewable, outFile }) verb.Add(option);
+        globals.Action(verb, async (session, cancellationToken) =>
+        {
+            var request = new TokenDerive
+            {
+                Name = session.Get(name),
+                Role = session.Get(role),
+                Services = NullIfEmpty(session.Get(services)),
+                Environments = NullIfEmpty(session.Get(environments)),
+                Secrets = NullIfEmpty(session.Get(secrets)),
+                Cidrs = NullIfEmpty(session.Get(cidrs)),
+                ExpiresIn = Duration(session.Get(expires), "--expires-in"),
+                RenewableFor = Duration(session.Get(renewable), "--renewable-for"),
+            };
+            using var file = session.Get(outFile) is { } path ? PrivateFile.Create(path) : null;
+            Print(session, await session.Client.DeriveTokenAsync(request, cancellationToken), file);
+        });
+        return verb;
+    }
+
+    private static Verb Renew(GlobalOptions globals)
+    {
+        var verb = new Verb("renew", "Make your own token live on, if it was derived with --renewable-for", "lockstep token renew", "lockstep token renew --expires-in 10m");
+        var expires = new Option<string?>("--expires-in") { Description = "How long it shall live from now; default, and at most: as long as it was made for", HelpName = "DURATION" };
+        verb.Add(expires);
+        globals.Action(verb, async (session, cancellationToken) =>
+        {
+            var renewed = await session.Client.RenewTokenAsync(Duration(session.Get(expires), "--expires-in"), cancellationToken);
+            session.Output.Result(renewed, LockstepJson.Default.TokenRenewed, text => text.WriteLine(Output.Printable($"{renewed.Name} lives until {Output.Time(renewed.ExpiresAt)}")));
+        });
+        return verb;
+    }
+
     private static Verb List(GlobalOptions globals)
     {
         var verb = new Verb("list", "List the service tokens, revoked ones too", "lockstep token list");
@@ -54,11 +102,11 @@ internal static class TokenVerbs
         {
             var page = await session.Client.ListTokensAsync(cancellationToken);
             session.Output.Result(page, LockstepJson.Default.TokenPage, text => Output.Table(text,
-                ["NAME", "ID", "ROLE", "SERVICES", "ENVIRONMENTS", "SECRETS", "CREATED", "EXPIRES", "REVOKED"],
+                ["NAME", "ID", "ROLE", "SERVICES", "ENVIRONMENTS", "SECRETS", "CREATED", "LAST USED", "EXPIRES", "REVOKED"],
                 page.Items.Select(t => new[]
                 {
                     t.Name, t.Id, t.Role, Output.List(t.Services), Output.List(t.Environments), Output.List(t.Secrets),
-                    Output.Time(t.CreatedAt), Output.Time(t.ExpiresAt), Output.Time(t.RevokedAt),
+                    Output.Time(t.CreatedAt), Output.Time(t.LastUsedAt), Output.Time(t.ExpiresAt), Output.Time(t.RevokedAt),
                 })));
         });
         return verb;

@@ -18,6 +18,8 @@ internal static class VerbTable
         ("refresh", RefreshVerb.Build),
         ("secret", SecretVerbs.Build),
         ("token", TokenVerbs.Build),
+        ("role", RoleVerbs.Build),
+        ("kill", KillVerb.Build),
         ("audit", AuditVerbs.Build),
         ("fleet", FleetVerbs.BuildFleet),
         ("wait", FleetVerbs.BuildWait),

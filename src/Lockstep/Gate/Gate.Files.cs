@@ -82,7 +82,7 @@ internal sealed partial class Gate
             await AuthoriseAsync(call, report, action);
             RefuseUnsound(call.Caller, report);
             // The check may have taken its time; what was rolled meanwhile writes nothing.
-            Tokens.EnsureCurrent(call.Caller);
+            Authenticator.EnsureCurrent(call.Caller);
             // From here on it is made to the end, whether the caller still waits or not: where the branch stands must not stay unseen.
             commit = await Repository.CommitHeldAsync(scratch, (branch, parent, commit), files, (call.Caller.Name, message), CancellationToken.None);
         }

@@ -37,7 +37,7 @@ internal sealed partial class Gate
     {
         await RequirePushAsync(call);
         // What is pushed may have been long on its way.
-        Tokens.EnsureCurrent(call.Caller);
+        Authenticator.EnsureCurrent(call.Caller);
         if (refs.Count > MaxPushedRefs) return Refused($"{refs.Count} branches and tags at once; push at most {MaxPushedRefs}");
         var moved = ImmutableDictionary.CreateBuilder<string, string?>(StringComparer.Ordinal);
         var lines = new List<string>();
@@ -144,7 +144,7 @@ internal sealed partial class Gate
     // A commit on the way to where a ref stands can be read by its id. Who may do everything anyway is spared the look.
     private static async Task<ImmutableArray<GitNewCommit>> NewCommitsAsync(Caller caller, GitReader reader, IEnumerable<string> tips, CancellationToken cancellationToken)
     {
-        if (caller.Grant is { ReachesEveryFile: true, ReachesEverything: true } && caller.Can(Permission.SecretRead, Subject.Nothing)) return [];
+        if (caller.Grant.ReachesEveryFile && caller.Grant.ReachesEverything(Permission.ConfigWrite) && caller.Grant.ReachesEverything(Permission.SecretRead)) return [];
         return await reader.NewCommitsAsync(tips, MaxPushedCommits, cancellationToken);
     }
 

@@ -88,7 +88,7 @@ internal sealed partial class Gate
     }
 
     // A caller for all services sees every release; others only those that changed a document of theirs.
-    private static bool IsVisible(Caller caller, ReleaseRecord release) => caller.Grant.ReachesEverything || release.Changes.Count > 0;
+    private static bool IsVisible(Caller caller, ReleaseRecord release) => caller.Grant.ReachesEverything(Permission.ConfigRead) || release.Changes.Count > 0;
 
     private async Task<(string? By, string Message)> DescribeAsync(
         List<string> moved, ImmutableDictionary<string, string> refs, CancellationToken cancellationToken)

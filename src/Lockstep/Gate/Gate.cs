@@ -33,6 +33,8 @@ internal sealed partial class Gate
 
     public required TokenTable Tokens { get; init; }
 
+    public required Authenticator Authenticator { get; init; }
+
     public required ListCursors Cursors { get; init; }
 
     public required AuditLog Audit { get; init; }
@@ -93,7 +95,7 @@ internal sealed partial class Gate
     // Every write ends here, in its own transaction: with its record, or, when the token died meanwhile, not at all.
     private void Record(Storage.SqlSession session, CallContext call, AuditEntry entry)
     {
-        Tokens.EnsureCurrent(session, call.Caller);
+        Authenticator.EnsureCurrent(session, call.Caller);
         Audit.Append(session, entry);
     }
 
@@ -101,7 +103,7 @@ internal sealed partial class Gate
     private async Task RecordDisclosureAsync(CallContext call, AuditEntry entry, CancellationToken cancellationToken)
     {
         await Audit.RecordAsync(entry, cancellationToken);
-        Tokens.EnsureCurrent(call.Caller);
+        Authenticator.EnsureCurrent(call.Caller);
         GateMetrics.Disclosures.Add(entry.Secrets.Count);
     }
 

@@ -28,11 +28,17 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     /// <param name="pattern">The route's pattern.</param>
     /// <param name="handler">What answers.</param>
     /// <param name="style">How another system's clients expect it; null: Lockstep's own way.</param>
-    public void Map(string method, string pattern, ApiHandler handler, ApiStyle? style = null)
+    /// <param name="isLong">Whether it may take long: then it is cut off when its token ends.</param>
+    public void Map(string method, string pattern, ApiHandler handler, ApiStyle? style = null, bool isLong = false)
     {
         var name = NameOf(method, pattern);
         var basic = style is not null;
-        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, () => handler(context, Identify(context, name, TokenOf(context.Request, basic))), style));
+        routes.MapMethods(pattern, [method], context => InvokeAsync(context, name, async () =>
+        {
+            var call = await IdentifyAsync(context, name, TokenOf(context.Request, basic));
+            using var life = isLong ? authenticator.WhenEnded(call.Caller, context.Abort) : null;
+            await handler(context, call);
+        }, style));
     }
 
     /// <summary>Adds a route whose requests show no token; the handler itself tells whether they are to be believed.</summary>
@@ -43,12 +49,12 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     }
 
     /// <summary>Adds the route of watchers, of which some show their token only later.</summary>
-    public void MapWatch(string pattern, Func<HttpContext, CallContext?, Func<string, CallContext>, Task> handler)
+    public void MapWatch(string pattern, Func<HttpContext, CallContext?, Func<string, ValueTask<CallContext>>, Task> handler)
     {
         var name = "GET " + pattern;
-        routes.MapGet(pattern, (RequestDelegate)(context => InvokeAsync(context, name, () =>
-            handler(context, context.Request.Headers.Authorization.Count == 0 ? null : Identify(context, name, TokenOf(context.Request, basic: false)),
-                token => Identify(context, name, token)))));
+        routes.MapGet(pattern, (RequestDelegate)(context => InvokeAsync(context, name, async () =>
+            await handler(context, context.Request.Headers.Authorization.Count == 0 ? null : await IdentifyAsync(context, name, TokenOf(context.Request, basic: false)),
+                token => IdentifyAsync(context, name, token)))));
     }
 
     private static string NameOf(string method, string pattern) =>
@@ -91,21 +97,21 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         return Problems.Begin(context, error, "Basic realm=\"lockstep\"") ? style.WriteProblem(context, error) : Task.CompletedTask;
     }
 
-    private CallContext Identify(HttpContext context, string route, string? token)
+    private async ValueTask<CallContext> IdentifyAsync(HttpContext context, string route, string? token)
     {
         var address = context.Connection.RemoteIpAddress;
         if (address is { IsIPv4MappedToIPv6: true }) address = address.MapToIPv4();
-        var (failure, caller, _) = authenticator.Authenticate(token, address);
+        var (caller, failure) = await authenticator.AuthenticateAsync(token, address, context.RequestAborted);
         if (caller is null)
         {
             // Another scheme is a failed attempt too.
-            if (failure == AuthenticationFailure.Missing && context.Request.Headers.Authorization.Count > 0) failure = AuthenticationFailure.Malformed;
-            if (failure != AuthenticationFailure.Missing)
+            var isMissing = failure == Authentication.Missing && context.Request.Headers.Authorization.Count == 0;
+            if (!isMissing)
             {
-                failures.Count(address, failure.Word());
+                failures.Count(address, failure == Authentication.Missing ? "malformed" : failure!);
                 rates.Failure(address);
             }
-            throw new LockstepException(ErrorCode.Unauthenticated, failure == AuthenticationFailure.Missing
+            throw new LockstepException(ErrorCode.Unauthenticated, isMissing
                 ? "a token is needed: send Authorization: Bearer lks_…"
                 : "the token is not valid (any more), or not from this address");
         }

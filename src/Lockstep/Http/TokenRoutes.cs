@@ -11,6 +11,8 @@ internal sealed class TokenRoutes(Gate.Gate gate)
     {
         api.Map("POST", "/v1/tokens", CreateAsync);
         api.Map("GET", "/v1/tokens", ListAsync);
+        api.Map("POST", "/v1/tokens/derive", DeriveAsync);
+        api.Map("POST", "/v1/tokens/renew", RenewAsync);
         api.Map("POST", "/v1/tokens/{name}/roll", RollAsync);
         api.Map("DELETE", "/v1/tokens/{name}", RevokeAsync);
         api.Map("GET", "/v1/whoami", WhoAmIAsync);
@@ -30,6 +32,32 @@ internal sealed class TokenRoutes(Gate.Gate gate)
             ExpiresIn = body.ExpiresIn,
         }, context.RequestAborted);
         await WriteSecretAsync(context, made, 201);
+    }
+
+    private async Task DeriveAsync(HttpContext context, CallContext call)
+    {
+        Requests.AllowQuery(context);
+        var body = await Requests.BodyAsync(context, LockstepJson.Default.TokenDerive);
+        var made = await gate.DeriveTokenAsync(call, new DerivedToken
+        {
+            Name = body.Name,
+            Role = body.Role,
+            Services = body.Services,
+            Environments = body.Environments,
+            Secrets = body.Secrets,
+            Cidrs = body.Cidrs,
+            ExpiresIn = body.ExpiresIn,
+            RenewableFor = body.RenewableFor,
+        }, context.RequestAborted);
+        await WriteSecretAsync(context, made, 201);
+    }
+
+    private async Task RenewAsync(HttpContext context, CallContext call)
+    {
+        Requests.AllowQuery(context);
+        var body = await Requests.BodyAsync(context, LockstepJson.Default.TokenRenew);
+        var token = (await gate.RenewTokenAsync(call, body.ExpiresIn, context.RequestAborted)).Record;
+        await Responses.JsonAsync(context, new TokenRenewed { Id = token.Id, Name = token.Name, ExpiresAt = token.ExpiresAt!.Value }, WireJson.Context.TokenRenewed);
     }
 
     private async Task ListAsync(HttpContext context, CallContext call)
@@ -58,16 +86,14 @@ internal sealed class TokenRoutes(Gate.Gate gate)
     private Task WhoAmIAsync(HttpContext context, CallContext call)
     {
         Requests.AllowQuery(context);
-        var (caller, limits, role) = (call.Caller, call.Caller.Grant.Limits, call.Caller.Grant.Role);
+        var caller = call.Caller;
         return Responses.JsonAsync(context, new WhoAmI
         {
             Id = caller.TokenId,
             Name = caller.Name,
-            Role = caller.Role,
-            Permissions = [.. role.Permissions.Select(p => p.Name())],
-            Services = [.. (limits.Services ?? role.Services).Patterns],
-            Environments = [.. (limits.Environments ?? role.Environments).Patterns],
-            Secrets = [.. (limits.Secrets ?? role.Secrets).Patterns],
+            Roles = [.. caller.Grant.Roles.Select(ToHeld)],
+            Issuer = caller.Issued?.Issuer,
+            Parent = caller.Parent,
             ExpiresAt = caller.ExpiresAt,
         }, WireJson.Context.WhoAmI);
     }
@@ -107,5 +133,18 @@ internal sealed class TokenRoutes(Gate.Gate gate)
         CreatedBy = token.CreatedBy,
         ExpiresAt = token.ExpiresAt,
         RevokedAt = token.RevokedAt,
+        LastUsedAt = token.LastUsedAt,
+        Parent = token.Parent,
+        RenewableUntil = token.RenewUntil,
+    };
+
+    private static RoleHeld ToHeld(RoleGrant held) => new()
+    {
+        Role = held.Role.Name,
+        Rule = held.Rule,
+        Permissions = [.. held.Role.Permissions.Select(p => p.Name())],
+        Services = [.. held.Services.Patterns],
+        Environments = [.. held.Environments.Patterns],
+        Secrets = [.. held.Secrets.Patterns],
     };
 }

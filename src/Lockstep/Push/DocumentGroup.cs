@@ -104,7 +104,7 @@ internal sealed class DocumentGroup(WatchHub hub, DocumentKey key)
         lock (_members) batches = Collect(next);
         var foreseen = new List<(Batch Batch, Disclosure Disclosure)>();
         foreach (var batch in batches)
-            if (hub.Gate.Tokens.IsCurrent(batch.Caller) && Discloses(batch, next) is { IsEmpty: false } secrets) foreseen.Add((batch, new Disclosure(batch.Calls(), secrets)));
+            if (hub.Gate.Authenticator.IsCurrent(batch.Caller) && Discloses(batch, next) is { IsEmpty: false } secrets) foreseen.Add((batch, new Disclosure(batch.Calls(), secrets)));
         _foreseen = foreseen.ToDictionary(f => f.Batch.Key, f => f.Batch.Members.ToHashSet());
         return foreseen.Select(f => f.Disclosure);
     }
@@ -180,7 +180,7 @@ internal sealed class DocumentGroup(WatchHub hub, DocumentKey key)
         var discloses = Discloses(batch, now);
         try
         {
-            if (!hub.Gate.Tokens.IsCurrent(batch.Caller)) throw new LockstepException(ErrorCode.Unauthenticated, WatchClose.TokenEnded.Reason);
+            if (!hub.Gate.Authenticator.IsCurrent(batch.Caller)) throw new LockstepException(ErrorCode.Unauthenticated, WatchClose.TokenEnded.Reason);
             if (!discloses.IsEmpty && Unforeseen(batch) is { Count: > 0 } calls)
                 await hub.Gate.RecordPushAsync(new Disclosure(calls, discloses), key, now.Head.Release);
         }

@@ -21,6 +21,7 @@ internal sealed record WatchClose(int Code, string Reason)
     public static readonly WatchClose Restarting = new(1012, "the server is stopping");
     public static readonly WatchClose Behind = new(1012, "this server has not reached that release yet");
     public static readonly WatchClose TokenEnded = new(4401, "the token is not valid (any more)");
+    public static readonly WatchClose OtherPermissions = new(1012, "what the token may do has changed");
     public static readonly WatchClose NotAllowed = new(4403, "the token may not read any config");
     public static readonly WatchClose NoRoom = new(1013, "there is no room for another watcher: try later");
     public static readonly WatchClose NoHello = new(1008, "the first frame must be a hello");

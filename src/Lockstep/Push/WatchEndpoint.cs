@@ -17,7 +17,7 @@ internal sealed class WatchEndpoint(WatchHub hub)
     /// <param name="call">Who calls; null when the request shows no token at all.</param>
     /// <param name="identify">Tells who calls by a token that the hello brings.</param>
     /// <exception cref="LockstepException">Why there will be no watch.</exception>
-    public async Task HandleAsync(HttpContext context, CallContext? call, Func<string, CallContext> identify)
+    public async Task HandleAsync(HttpContext context, CallContext? call, Func<string, ValueTask<CallContext>> identify)
     {
         RefuseForeignOrigin(context.Request);
         // A watcher that is not sent anything for an hour is no slow one; what is slow is found by the hub.
@@ -26,7 +26,7 @@ internal sealed class WatchEndpoint(WatchHub hub)
         else await ServeEventsAsync(context, call ?? throw NoToken());
     }
 
-    private async Task ServeWebSocketAsync(HttpContext context, CallContext? call, Func<string, CallContext> identify)
+    private async Task ServeWebSocketAsync(HttpContext context, CallContext? call, Func<string, ValueTask<CallContext>> identify)
     {
         if (context.Request.QueryString.HasValue) throw new LockstepException(ErrorCode.BadRequest, "a WebSocket subscribes by frames: leave the query out");
         if (!context.WebSockets.WebSocketRequestedProtocols.Contains(Protocol, StringComparer.Ordinal))

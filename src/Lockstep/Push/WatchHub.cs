@@ -17,6 +17,8 @@ internal sealed partial class WatchHub : IAsyncDisposable
     // So few watchers that to wake another thread for them takes longer than to send to them.
     private const int MaxInline = 64;
 
+    private static readonly ServerFrame s_comeAgain = ServerFrame.Goodbye(WatchClose.OtherPermissions.Reason, TimeSpan.FromMilliseconds(100));
+
     private readonly ILogger _log;
     private readonly Lock _lock = new();
     private readonly Dictionary<DocumentKey, DocumentGroup> _groups = [];
@@ -36,7 +38,7 @@ internal sealed partial class WatchHub : IAsyncDisposable
         gate.Lane.IsFollowed = IsWatched;
         gate.ForeseePushes(Foresee);
         gate.Lane.Swapped += Changed;
-        gate.Tokens.Changed += CheckTokens;
+        gate.Authenticator.Changed += CheckTokens;
         _sweeping = SweepAsync();
     }
 
@@ -64,7 +66,8 @@ internal sealed partial class WatchHub : IAsyncDisposable
         }
         WatchMetrics.Watchers.Add(1);
         // A token that ended before the connection was in the list was not seen by the check that ended it.
-        if (!Gate.Tokens.IsCurrent(caller)) watcher.Close(WatchClose.TokenEnded);
+        if (!Gate.Authenticator.IsCurrent(caller)) watcher.Close(WatchClose.TokenEnded);
+        else if (Gate.Authenticator.HasOtherGrant(caller)) watcher.Close(WatchClose.OtherPermissions, s_comeAgain);
     }
 
     /// <summary>The connection is over.</summary>
@@ -154,7 +157,7 @@ internal sealed partial class WatchHub : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         Gate.Lane.Swapped -= Changed;
-        Gate.Tokens.Changed -= CheckTokens;
+        Gate.Authenticator.Changed -= CheckTokens;
         lock (_lock) _stopped = true;
         // Spread, so that another server that they go to is not asked by all at once; clients add jitter of their own.
         var goodbye = ServerFrame.Goodbye(WatchClose.Restarting.Reason, TimeSpan.FromMilliseconds(Math.Min(10_000, 100 + _count)));
@@ -200,17 +203,22 @@ internal sealed partial class WatchHub : IAsyncDisposable
         while ((changes = Interlocked.Add(ref _changes, -changes)) != 0);
     }
 
-    // Before the answer to the call that ended the token.
+    // Before the answer to the call that ended the token, or changed what it may do.
     private void CheckTokens()
     {
         List<Caller> callers;
         lock (_lock) callers = [.. _watchers.Keys];
         foreach (var caller in callers)
         {
-            if (Gate.Tokens.IsCurrent(caller)) continue;
+            var isCurrent = Gate.Authenticator.IsCurrent(caller);
+            if (isCurrent && !Gate.Authenticator.HasOtherGrant(caller)) continue;
             List<Watcher> those;
             lock (_lock) those = [.. _watchers.GetValueOrDefault(caller) ?? []];
-            foreach (var watcher in those) watcher.Close(WatchClose.TokenEnded);
+            foreach (var watcher in those)
+            {
+                if (isCurrent) watcher.Close(WatchClose.OtherPermissions, s_comeAgain);
+                else watcher.Close(WatchClose.TokenEnded);
+            }
         }
     }
 

@@ -6,7 +6,7 @@ using Lockstep.Fleet;
 namespace Lockstep.Push;
 
 /// <summary>What a client on a WebSocket says, one frame after the other: the next is read when the answer to the one before has been taken up.</summary>
-internal sealed class WatchSession(WatchHub hub, WebSocketConnection connection, Func<string, CallContext> identify)
+internal sealed class WatchSession(WatchHub hub, WebSocketConnection connection, Func<string, ValueTask<CallContext>> identify)
 {
     private Watcher? _watcher;
     private int _badFrames;
@@ -78,7 +78,7 @@ internal sealed class WatchSession(WatchHub hub, WebSocketConnection connection,
     // Of a token in the header the request was asked before the upgrade.
     private async Task<CallContext> MayWatchAsync(string token)
     {
-        var call = identify(token);
+        var call = await identify(token);
         await hub.Gate.RequireWatchAsync(call);
         return call;
     }

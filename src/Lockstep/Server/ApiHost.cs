@@ -57,6 +57,8 @@ internal sealed class ApiHost : IAsyncDisposable
         new PlanRoutes(gate).Map(api);
         new SecretRoutes(gate).Map(api);
         new TokenRoutes(gate).Map(api);
+        new RoleRoutes(gate).Map(api);
+        new KillRoutes(gate).Map(api);
         new AuditRoutes(gate).Map(api);
         new FleetRoutes(gate).Map(api);
         new LoginRoutes(gate.Options.Issuers).Map(api);
@@ -79,7 +81,7 @@ internal sealed class ApiHost : IAsyncDisposable
     {
         var style = new ApiStyle(GitEndpoint.WriteProblemAsync);
         api.Map("GET", GitEndpoint.InfoRefs, git.AdvertiseAsync, style);
-        api.Map("POST", GitEndpoint.UploadPack, git.FetchAsync, style);
+        api.Map("POST", GitEndpoint.UploadPack, git.FetchAsync, style, isLong: true);
         api.Map("POST", GitEndpoint.ReceivePack, git.PushAsync, style);
     }
 

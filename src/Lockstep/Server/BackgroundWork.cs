@@ -19,6 +19,8 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
     // A document that is read all day is written once an hour.
     private static readonly TimeSpan s_usageGrain = TimeSpan.FromHours(1);
 
+    private static readonly TimeSpan s_tokenUsageGrain = TimeSpan.FromMinutes(5);
+
     private readonly CancellationTokenSource _stop = new();
     private readonly Gate.Gate _gate;
     private readonly KnownDocuments _known;
@@ -35,7 +37,7 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
         var work = new BackgroundWork(gate, known, failures, loggers.CreateLogger<BackgroundWork>());
         work._running = Task.WhenAll(
             work.RepeatAsync("refresh", gate.Refresh.Schedule.DueAsync, work.RefreshAsync),
-            work.RepeatAsync("reading of the tokens", work.Every(s_settling), gate.SettleTokensAsync),
+            work.RepeatAsync("look at the tokens", work.Every(s_settling), work.LookAtTokensAsync),
             work.RepeatAsync("bookkeeping", work.Every(s_bookkeeping), work.KeepBooksAsync),
             work.RepeatAsync("repository maintenance", work.Every(s_maintenance), gate.Repository.MaintainAsync));
         return work;
@@ -85,6 +87,12 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
         }
     }
 
+    private Task LookAtTokensAsync(CancellationToken cancellationToken)
+    {
+        _gate.Authenticator.EndRequests();
+        return _gate.SettleTokensAsync(cancellationToken);
+    }
+
     private async Task RefreshAsync(CancellationToken cancellationToken)
     {
         var before = _gate.Lane.Live.Release.Number;
@@ -95,6 +103,7 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
     private async Task KeepBooksAsync(CancellationToken cancellationToken)
     {
         await RecordFailuresAsync(cancellationToken);
+        await _gate.KeepTokensAsync(s_tokenUsageGrain, cancellationToken);
         var now = _gate.Time.GetUtcNow();
         var before = now - KnownDocuments.Retention;
         var forgotten = await _gate.Lane.ForgetAsync(before, cancellationToken);

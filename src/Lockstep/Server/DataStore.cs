@@ -1,4 +1,5 @@
 using Lockstep.Access;
+using Lockstep.Access.Jwt;
 using Lockstep.Audit;
 using Lockstep.Client;
 using Lockstep.Releases;
@@ -26,6 +27,10 @@ internal sealed class DataStore : IAsyncDisposable
 
     public TokenTable Tokens { get; private set; } = null!;
 
+    public Authenticator Authenticator { get; private set; } = null!;
+
+    public JwtIssuers Issuers { get; private set; } = null!;
+
     /// <summary>The key of the documents' ETags.</summary>
     public byte[] ETagKey { get; private set; } = [];
 
@@ -41,7 +46,9 @@ internal sealed class DataStore : IAsyncDisposable
             store.ETagKey = await store.Database.WriteAsync(session => new KeyRing(store.MasterKey).GetOrCreate(session, "etag-key"), cancellationToken);
             store.Audit = new AuditLog(store.Database, store.MasterKey.Derive("audit"), "local");
             store.Tokens = new TokenTable(RoleSet.From(options.Roles), time);
-            await store.Database.ReadAsync(session => { store.Tokens.Load(session); return true; }, cancellationToken);
+            store._parts.Push(store.Issuers = new JwtIssuers(options.Issuers, time, loggers.CreateLogger<JwtIssuers>()));
+            store.Authenticator = new Authenticator(store.Tokens, new Kills(), store.Issuers, time);
+            await store.Database.ReadAsync(session => { store.Authenticator.Load(session); return true; }, cancellationToken);
             return store;
         }
         catch

@@ -1,5 +1,4 @@
 using Lockstep.Access;
-using Lockstep.Access.Jwt;
 using Lockstep.Audit;
 using Lockstep.Client;
 using Lockstep.Config;
@@ -69,9 +68,8 @@ internal sealed class LockstepServer : IAsyncDisposable
     private async Task StartAsync(CancellationToken cancellationToken)
     {
         var data = Own(await DataStore.OpenAsync(_options, _loggers, _time, cancellationToken));
-        // Their keys are fetched while the rest starts; one that does not answer holds up nobody.
-        var issuers = Own(new JwtIssuers(_options.Issuers, _time, _loggers.CreateLogger<JwtIssuers>()));
-        issuers.Start();
+        // The keys are fetched while the rest starts; an issuer that does not answer holds up nobody.
+        data.Issuers.Start();
         var operation = _options.Operation;
         var tls = operation.Tls is { } files ? Own(TlsCertificate.Open(files, _time, _loggers)) : null;
         if (operation.Otlp is { } otlp) Own(new OtlpExport(otlp, _loggers.CreateLogger<OtlpExport>()));
@@ -104,6 +102,7 @@ internal sealed class LockstepServer : IAsyncDisposable
             Mounts = mounts,
             Secrets = secrets,
             Tokens = data.Tokens,
+            Authenticator = data.Authenticator,
             Cursors = new ListCursors(data.MasterKey.Derive("list-cursor")),
             Audit = data.Audit,
             Fleet = new FleetTable(),
@@ -116,7 +115,7 @@ internal sealed class LockstepServer : IAsyncDisposable
         Own(ReleaseMark.Start(_options.Data, data.Database, lane));
 
         var failures = new FailedAuthentications(_time);
-        var access = (new Authenticator(data.Tokens), failures, new RateLimits(operation.RequestsPerSecond, _time));
+        var access = (data.Authenticator, failures, new RateLimits(operation.RequestsPerSecond, _time));
         // Statement order matters: what is owned last ends first: requests, then the work in the background, then what both use.
         Own(BackgroundWork.Start(Gate, known, failures, _loggers));
         var api = Own(await ApiHost.StartAsync(_options, tls, Gate, access, health, _loggers, cancellationToken));

@@ -15,7 +15,7 @@ internal static class Routes
     public static async Task<IReadOnlyList<(string Method, string Pattern)>> OfAsync(TestServer server)
     {
         await using var app = WebHosts.Create(ListenAddress.Loopback(0), null, NullLoggerFactory.Instance, maxConnections: 1);
-        var access = (new Authenticator(server.Gate.Tokens), new FailedAuthentications(TimeProvider.System), new RateLimits(0, TimeProvider.System));
+        var access = (server.Gate.Authenticator, new FailedAuthentications(TimeProvider.System), new RateLimits(0, TimeProvider.System));
         await using var watchers = new WatchHub(server.Gate, NullLogger<WatchHub>.Instance);
         ApiHost.MapRoutes(app, server.Gate, watchers, access, new Health(TimeProvider.System), NullLoggerFactory.Instance);
         return [.. ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).Cast<RouteEndpoint>()

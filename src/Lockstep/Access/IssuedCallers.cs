@@ -1,0 +1,51 @@
+using System.Collections.Immutable;
+using System.Security.Cryptography;
+using System.Text;
+using Lockstep.Access.Jwt;
+
+namespace Lockstep.Access;
+
+/// <summary>Callers who show a token of an issuer: the roles that the issuer's rules give them, as those roles are now.</summary>
+internal static class IssuedCallers
+{
+    /// <summary>Who a verified identity is; the same object for as long as the identity is cached and its roles stay what they are. Null: no role.</summary>
+    public static Caller? Of(JwtIdentity identity, RoleSet roles)
+    {
+        if (identity.Tag is Made made && made.Roles == roles) return made.Caller;
+        var before = (identity.Tag as Made)?.Caller;
+        var parts = Parts(identity.Rules, roles);
+        var caller = parts.IsEmpty ? null : before is not null && IsSame(before.Grant, parts) ? before : Make(identity, parts, before?.Usage);
+        identity.Tag = new Made(roles, caller);
+        return caller;
+    }
+
+    /// <summary>Whether the roles give something else than when the caller was identified.</summary>
+    public static bool HasOtherGrant(Caller caller, RoleSet roles) =>
+        caller.Issued is { } issued && !IsSame(caller.Grant.Whole ?? caller.Grant, Parts(issued.Rules, roles));
+
+    private static ImmutableArray<RoleGrant> Parts(ImmutableArray<RoleRule> rules, RoleSet roles) =>
+    [
+        .. rules.Select(rule => (Rule: rule, Role: roles.Find(rule.Role))).Where(r => r.Role is not null).DistinctBy(r => r.Role!.Name, StringComparer.Ordinal)
+            .Select(r => new RoleGrant(r.Role!, TokenLimits.None) { Rule = $"{r.Rule.Where} ({r.Rule.Claim}: {r.Rule.Value})" }),
+    ];
+
+    private static bool IsSame(Grant grant, ImmutableArray<RoleGrant> parts) => grant.Roles.Select(r => r.Role).SequenceEqual(parts.Select(r => r.Role), ReferenceEqualityComparer.Instance);
+
+    private static Caller Make(JwtIdentity identity, ImmutableArray<RoleGrant> parts, TokenUsage? usage) => new()
+    {
+        TokenId = IdOf(identity.Issuer, identity.Subject),
+        // No service token has such a name.
+        Name = $"{identity.Subject}@{new Uri(identity.Issuer).Host}",
+        // It is accepted so much longer, for the clocks' sake.
+        ExpiresAt = identity.ExpiresAt + JwtClaims.Skew,
+        Issued = new Issuance(identity.Issuer, identity.Subject, identity.IssuedAt, identity.Rules),
+        Grant = new Grant(parts),
+        Usage = usage ?? new TokenUsage(),
+    };
+
+    // One id for all tokens of a subject: what it was given is asked for by it. Neither part holds a line break.
+    private static string IdOf(string issuer, string subject) =>
+        "jwt_" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{issuer}\n{subject}")).AsSpan(0, 12));
+
+    private sealed record Made(RoleSet Roles, Caller? Caller);
+}
