@@ -1,4 +1,3 @@
-using System.ComponentModel;
 using System.Net.Http.Headers;
 using System.Text;
 using System.Text.Json;
@@ -27,7 +26,7 @@ public sealed class SpringClientTests(ITestOutputHelper output)
     public async Task Nodes_client_reads_config_and_secrets_with_the_token_as_password()
     {
         using var scratch = new Scratch();
-        if (!await HasNodeAsync()) return;
+        if (!await Node.IsHereAsync(output)) return;
         (await Tool.RunAsync("npm", "install", "--no-audit", "--no-fund", "--no-save", "--prefix", scratch.Path, Package)).Ok();
         scratch.Write("read.js", Script);
         await using var server = await ServerAsync(scratch);
@@ -83,18 +82,5 @@ public sealed class SpringClientTests(ITestOutputHelper output)
     {
         var result = await Tool.RunAsync("node", scratch["read.js"], new Uri(server.Address, "spring").ToString(), password, profiles);
         return JsonElement.Parse(result.Ok());
-    }
-
-    private async Task<bool> HasNodeAsync()
-    {
-        try
-        {
-            return (await Tool.RunAsync("node", "--version")).ExitCode == 0 && (await Tool.RunAsync("npm", "--version")).ExitCode == 0;
-        }
-        catch (Win32Exception) when (Environment.GetEnvironmentVariable("CI") != "true")
-        {
-            output.WriteLine("skipped: node and npm are not here; install Node.js 20 or newer.");
-            return false;
-        }
     }
 }
