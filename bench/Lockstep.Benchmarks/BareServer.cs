@@ -23,7 +23,7 @@ internal static class BareServer
         return 0;
     }
 
-    /// <summary><c>GET /watch</c> is a WebSocket that nothing but a push is sent over; <c>POST /push</c> writes its body to all of them and answers when that is done;
+    /// <summary><c>GET /watch</c> is a WebSocket that nothing but a push is sent over; <c>POST /push</c> writes its body to all of them, <c>POST /close</c> closes all of them, and both answer when that is done;
     /// <c>GET /</c> tells how many there are, which a watcher that has its upgrade need not be yet.</summary>
     public static async Task<int> RunWebSocketsAsync(int port)
     {
@@ -34,6 +34,7 @@ internal static class BareServer
         {
             "/watch" => ListenAsync(context, sockets),
             "/push" => PushAsync(context, sockets),
+            "/close" => CloseAsync(context, sockets),
             _ => CountAsync(context, sockets),
         });
         await app.RunAsync();
@@ -91,6 +92,14 @@ internal static class BareServer
         WebSocket[] all;
         lock (sockets) all = [.. sockets];
         foreach (var socket in all) await socket.SendAsync(frame, WebSocketMessageType.Text, endOfMessage: true, CancellationToken.None);
+        context.Response.StatusCode = 204;
+    }
+
+    private static async Task CloseAsync(HttpContext context, List<WebSocket> sockets)
+    {
+        WebSocket[] all;
+        lock (sockets) all = [.. sockets];
+        foreach (var socket in all) await socket.CloseOutputAsync((WebSocketCloseStatus)4401, "the token is not valid (any more)", CancellationToken.None);
         context.Response.StatusCode = 204;
     }
 }

@@ -17,10 +17,10 @@ internal sealed class Caller : IDisposable
         _head = $"Host: {server.Authority}\r\n{(token is null ? "" : $"Authorization: Bearer {token}\r\n")}Content-Type: application/json\r\n";
     }
 
-    /// <summary>Sends a request and blocks until its answer is whole; the body. Anything but 2xx is an error.</summary>
-    public string Send(string method, string path, string body = "")
+    /// <summary>Sends a request, with a token of its own when the connection has none, and blocks until its answer is whole; the body. Anything but 2xx is an error.</summary>
+    public string Send(string method, string path, string body = "", string? token = null)
     {
-        _socket.Send(Encoding.UTF8.GetBytes($"{method} {path} HTTP/1.1\r\n{_head}Content-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}"));
+        _socket.Send(Encoding.UTF8.GetBytes($"{method} {path} HTTP/1.1\r\n{_head}{(token is null ? "" : $"Authorization: Bearer {token}\r\n")}Content-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}"));
         var (length, head) = (0, -1);
         while ((head = _buffer.AsSpan(0, length).IndexOf("\r\n\r\n"u8)) < 0) length += Receive(length);
         var lines = Encoding.Latin1.GetString(_buffer, 0, head).Split("\r\n");

@@ -169,6 +169,13 @@ internal sealed class Round(byte[] marker, int watchers)
         return (_heard.Min(), _heard.Max());
     }
 
+    /// <summary>How long after <paramref name="start"/> that share of the watchers had it; when all have.</summary>
+    public TimeSpan After(long start, double share)
+    {
+        var sorted = _heard.Order().ToList();
+        return Stopwatch.GetElapsedTime(start, sorted[Math.Min(sorted.Count - 1, (int)(share * sorted.Count))]);
+    }
+
     public void Fail(Exception e) => _done.TrySetException(e);
 
     public void Hear(int watcher, ReadOnlySpan<byte> message)

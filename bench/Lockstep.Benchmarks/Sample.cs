@@ -18,12 +18,13 @@ internal sealed class Sample : IAsyncDisposable
 
     public PublishedServer Server => _server!;
 
-    public static async Task<Sample> StartAsync()
+    /// <param name="settings">More of <c>server.yaml</c>.</param>
+    public static async Task<Sample> StartAsync(string settings = "")
     {
         var sample = new Sample();
         try
         {
-            await sample.SetUpAsync();
+            await sample.SetUpAsync(settings);
             return sample;
         }
         catch
@@ -43,10 +44,10 @@ internal sealed class Sample : IAsyncDisposable
         _scratch.Dispose();
     }
 
-    private async Task SetUpAsync()
+    private async Task SetUpAsync(string settings)
     {
         var repository = await ConfigRepository.CreateAsync(_scratch["config.git"], [("plain.yml", Text(sealedKeys: 0)), ("sealed.yml", Text(Keys / 4))]);
-        _server = await PublishedServer.StartAsync(new() { Settings = Processes.Unlimited, ConfigUrl = repository.Path });
+        _server = await PublishedServer.StartAsync(new() { Settings = $"{Processes.Unlimited}\n{settings}", ConfigUrl = repository.Path });
         foreach (var id in Enumerable.Range(0, 4))
         {
             using var made = await _server.Client.PostAsJsonAsync(new Uri("/v1/secrets", UriKind.Relative),

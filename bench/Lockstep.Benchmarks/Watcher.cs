@@ -15,6 +15,9 @@ internal sealed class Watcher(int id) : IDisposable
     /// <summary>The server has answered the upgrade.</summary>
     public bool Upgraded { get; set; }
 
+    /// <summary>The server has said that it closes.</summary>
+    public bool Ended { get; set; }
+
     /// <summary>The server has answered the subscription.</summary>
     public bool Ready { get; set; }
 
@@ -41,6 +44,11 @@ internal sealed class Watcher(int id) : IDisposable
         var received = _socket!.Receive(buffer.AsSpan(_length), SocketFlags.None, out var error);
         if (error == SocketError.WouldBlock) return;
         if (error != SocketError.Success) throw new WatcherLostException($"receiving: {error}");
+        if (received == 0 && Ended)
+        {
+            Dispose();
+            return;
+        }
         if (received == 0) throw new WatcherLostException("the server closed the connection");
         var input = buffer.AsMemory(0, _length + received);
         while (input.Length > 0 && take(this, input) is var length and > 0) input = input[length..];
@@ -56,7 +64,7 @@ internal sealed class Watcher(int id) : IDisposable
         if (_socket is null) return;
         _socket.LingerState = new(true, 0);
         _socket.Dispose();
-        (_socket, _length, Upgraded, Ready) = (null, 0, false, false);
+        (_socket, _length, Upgraded, Ready, Ended) = (null, 0, false, false, false);
     }
 }
 

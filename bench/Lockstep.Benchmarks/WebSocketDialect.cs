@@ -13,6 +13,9 @@ internal class WebSocketDialect(Uri server, string path, params string[] headers
 
     private byte[]? _opening;
 
+    /// <summary>The server is expected to close: what it says then is a message.</summary>
+    public bool AwaitsEnd { get; set; }
+
     public sealed override int Take(Watcher watcher, ReadOnlyMemory<byte> input, out ReadOnlyMemory<byte> message)
     {
         message = default;
@@ -44,6 +47,10 @@ internal class WebSocketDialect(Uri server, string path, params string[] headers
                 break;
             case Final | Ping:
                 watcher.Send(Frame(Pong, payload.Span));
+                break;
+            case Final | Close when AwaitsEnd:
+                watcher.Ended = true;
+                message = payload;
                 break;
             case Final | Close:
                 throw new WatcherLostException($"closed with {(length < 2 ? 0 : BinaryPrimitives.ReadUInt16BigEndian(payload.Span))}");

@@ -84,7 +84,7 @@ internal sealed class Kills
     {
         if (caller.Issued is not { } issued) return false;
         foreach (var kill in kills)
-            if (issued.At <= kill.At + s_skew && kill.Spared != caller.TokenId && kill.Scope.Holds(caller.Grant, issued)) return true;
+            if (issued.At <= kill.At + s_skew && kill.Spared != caller.TokenId && kill.Scope.Holds(caller.Grant.Whole ?? caller.Grant, issued)) return true;
         return false;
     }
 

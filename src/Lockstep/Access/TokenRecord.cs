@@ -12,7 +12,7 @@ internal sealed record TokenRecord
 {
     private const string Columns =
         "id, name, hash, previous_hash, previous_until, parent, role, services, environments, secrets, cidrs, created_at, created_by, expires_at, revoked_at, "
-        + "parent_hash, renew_for, renew_until, last_used_at";
+        + "parent_hash, renew_for, renew_until, last_used_at, root";
 
     public required string Id { get; init; }
 
@@ -30,6 +30,9 @@ internal sealed record TokenRecord
 
     /// <summary>The hash of the parent's secret that it was derived with: when that is not accepted any more, this one is dead too.</summary>
     public byte[]? ParentHash { get; init; }
+
+    /// <summary>The id of the created token that it derives from through all others.</summary>
+    public string? Root { get; init; }
 
     /// <summary>For how long a renewal makes it live; null: it can't be renewed.</summary>
     public TimeSpan? RenewFor { get; init; }
@@ -68,9 +71,9 @@ internal sealed record TokenRecord
     public static TokenRecord? FindById(SqlSession session, string id) =>
         session.First($"SELECT {Columns} FROM tokens WHERE id = @id", Read, ("id", id));
 
-    /// <summary>How many tokens live that were derived from one.</summary>
-    public static long CountDerived(SqlSession session, string parent, DateTimeOffset now) => session.First(
-        "SELECT COUNT(*) FROM tokens WHERE parent = @parent AND expires_at > @now AND revoked_at IS NULL", r => r.GetInt64(0), ("parent", parent), ("now", Millis(now)));
+    /// <summary>How many tokens live that were derived from one that was created, at any depth.</summary>
+    public static long CountDerived(SqlSession session, string root, DateTimeOffset now) => session.First(
+        "SELECT COUNT(*) FROM tokens WHERE root = @root AND expires_at > @now AND revoked_at IS NULL", r => r.GetInt64(0), ("root", root), ("now", Millis(now)));
 
     public static void Delete(SqlSession session, string id) => session.Execute("DELETE FROM tokens WHERE id = @id", ("id", id));
 
@@ -79,14 +82,14 @@ internal sealed record TokenRecord
         $"""
         INSERT INTO tokens ({Columns})
         VALUES (@id, @name, @hash, @previous_hash, @previous_until, @parent, @role, @services, @environments, @secrets, @cidrs,
-          @created_at, @created_by, @expires_at, @revoked_at, @parent_hash, @renew_for, @renew_until, @last_used_at)
+          @created_at, @created_by, @expires_at, @revoked_at, @parent_hash, @renew_for, @renew_until, @last_used_at, @root)
         ON CONFLICT (id) DO UPDATE SET hash = excluded.hash, previous_hash = excluded.previous_hash,
           previous_until = excluded.previous_until, expires_at = excluded.expires_at, revoked_at = excluded.revoked_at
         """,
         ("id", Id), ("name", Name), ("hash", Hash), ("previous_hash", PreviousHash), ("previous_until", Millis(PreviousUntil)), ("parent", Parent),
         ("role", Role), ("services", Json(Services)), ("environments", Json(Environments)), ("secrets", Json(Secrets)), ("cidrs", Json(Cidrs)),
         ("created_at", Millis(CreatedAt)), ("created_by", CreatedBy), ("expires_at", Millis(ExpiresAt)), ("revoked_at", Millis(RevokedAt)),
-        ("parent_hash", ParentHash), ("renew_for", (long?)RenewFor?.TotalMilliseconds), ("renew_until", Millis(RenewUntil)), ("last_used_at", Millis(LastUsedAt)));
+        ("parent_hash", ParentHash), ("renew_for", (long?)RenewFor?.TotalMilliseconds), ("renew_until", Millis(RenewUntil)), ("last_used_at", Millis(LastUsedAt)), ("root", Root));
 
     /// <summary>Notes when tokens were used.</summary>
     public static void SaveUsage(SqlSession session, IEnumerable<(string Id, long At)> used)
@@ -157,6 +160,7 @@ internal sealed record TokenRecord
         RenewFor = row.IsDBNull(16) ? null : TimeSpan.FromMilliseconds(row.GetInt64(16)),
         RenewUntil = Time(row, 17),
         LastUsedAt = Time(row, 18),
+        Root = Text(row, 19),
     };
 
     private static string? Text(DbDataReader row, int column) => row.IsDBNull(column) ? null : row.GetString(column);

@@ -10,7 +10,8 @@ internal sealed partial class TokenTable
     /// <summary>The longest that a derived token lives, renewals included.</summary>
     public static readonly TimeSpan MaxDerivedLife = TimeSpan.FromDays(32);
 
-    /// <summary>How many tokens there may be at a time, and how many derived from one.</summary>
+    /// <summary>How many tokens there may be that were created, how many with derived ones, and how many derived from one that was created, at any depth.</summary>
+    public const int MaxCreated = 20_000;
     public const int MaxTokens = 50_000;
     public const int MaxDerived = 10_000;
 
@@ -32,7 +33,8 @@ internal sealed partial class TokenTable
             throw new LockstepException(ErrorCode.BadRequest, $"role: there is no role of that name; there are {string.Join(", ", Roles.All.Select(r => r.Name))}.");
         if (request.ExpiresIn is { } lifetime && (lifetime <= TimeSpan.Zero || lifetime > TimeSpan.FromDays(36500)))
             throw new LockstepException(ErrorCode.BadRequest, "expiresIn: must be more than 0 and at most 100 years.");
-        EnsureRoom();
+        if (_snapshot.Entries.Count >= MaxCreated && _snapshot.Entries.Count(e => e.Record.Parent is null) >= MaxCreated)
+            throw new LockstepException(ErrorCode.Conflict, $"there are {MaxCreated:N0} tokens, as many as there may be");
         var (limits, error) = TokenRecord.Limits(request.Services, request.Environments, request.Secrets, request.Cidrs);
         if (error is not null) throw new LockstepException(ErrorCode.BadRequest, error + ".");
         creator.EnsureCovers(Quote(request.Name, role.Name), new Grant(role, limits));
@@ -123,6 +125,7 @@ internal sealed partial class TokenTable
             Secrets = request.Secrets ?? parent.Secrets,
             Cidrs = request.Cidrs ?? parent.Cidrs,
             Parent = parent.Id,
+            Root = parent.Root ?? parent.Id,
             ParentHash = creator.Hash.ToArray(),
             PreviousHash = null,
             PreviousUntil = null,
@@ -137,9 +140,10 @@ internal sealed partial class TokenTable
         if (Roles.Find(record.Role) is null) throw new LockstepException(ErrorCode.BadRequest, $"role: there is no role '{record.Role}'");
         creator.EnsureCovers(Quote(name, record.Role), record.GrantUnder(Roles, within: null));
         if (TokenRecord.Find(session, name) is not null) throw new LockstepException(ErrorCode.AlreadyExists, $"A token named '{name}' exists; choose another name, or none.");
-        EnsureRoom();
-        if (TokenRecord.CountDerived(session, parent.Id, now) >= MaxDerived)
-            throw new LockstepException(ErrorCode.Conflict, $"the token '{parent.Name}' has {MaxDerived:N0} derived tokens, as many as one may have; let some expire, or revoke them");
+        if (_snapshot.Entries.Count >= MaxTokens)
+            throw new LockstepException(ErrorCode.Conflict, $"there are {MaxTokens:N0} tokens, as many as there may be; let derived ones expire");
+        if (TokenRecord.CountDerived(session, record.Root!, now) >= MaxDerived)
+            throw new LockstepException(ErrorCode.Conflict, $"{MaxDerived:N0} tokens derive from the one that '{parent.Name}' goes back to, as many as may; let some expire, or revoke them");
         if (Depth(session, record) > MaxDepth) throw new LockstepException(ErrorCode.Conflict, $"a derived token may stand at most {MaxDepth} below one that was created");
         var token = ServiceToken.Create();
         return Save(session, record with { Id = token.Id.ToString(), Hash = token.Hash() }, token, replaced: null);
@@ -191,12 +195,6 @@ internal sealed partial class TokenTable
     {
         record.Save(session);
         return new TokenChange(record, token, replaced, NextOrder());
-    }
-
-    private void EnsureRoom()
-    {
-        if (_snapshot.Entries.Count >= MaxTokens)
-            throw new LockstepException(ErrorCode.Conflict, $"there are {MaxTokens:N0} tokens, as many as there may be; let derived ones expire, or revoke what nobody needs");
     }
 
     private static int Depth(SqlSession session, TokenRecord record)

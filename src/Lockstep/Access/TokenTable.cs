@@ -70,11 +70,15 @@ internal sealed partial class TokenTable(RoleSet roles, TimeProvider time)
         Changed?.Invoke();
     }
 
-    /// <summary>Drops derived tokens that have expired: nothing brings them back.</summary>
-    public void ForgetExpired()
+    /// <summary>Drops derived tokens that have expired, or whose parents have ended: nothing brings them back.</summary>
+    public void ForgetEnded()
     {
         var now = time.GetUtcNow();
-        lock (_swap) _snapshot = _snapshot.Without(r => r.Parent is not null && r.ExpiresAt <= now);
+        lock (_swap)
+        {
+            var snapshot = _snapshot;
+            _snapshot = snapshot.Without(r => r.Parent is not null && (r.ExpiresAt <= now || !ParentsAccept(snapshot.RecordOf, r, now)));
+        }
     }
 
     /// <summary>When tokens were used, of those where what was written down is older than <paramref name="grain"/>.</summary>

@@ -105,7 +105,7 @@ internal sealed partial class Gate
     /// <summary>Writes down when tokens were used, as far as what was written is older than <paramref name="grain"/>, and drops derived ones that have expired.</summary>
     public async Task KeepTokensAsync(TimeSpan grain, CancellationToken cancellationToken)
     {
-        Tokens.ForgetExpired();
+        Tokens.ForgetEnded();
         if (Tokens.UnsavedUsage(grain) is { Count: > 0 } used)
             await Database.WriteAsync(session => { TokenRecord.SaveUsage(session, used); return true; }, cancellationToken);
     }

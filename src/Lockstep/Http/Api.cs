@@ -22,6 +22,7 @@ internal sealed record ApiStyle(Func<HttpContext, LockstepException, Task> Write
 internal sealed partial class Api(Authenticator authenticator, FailedAuthentications failures, RateLimits rates, IEndpointRouteBuilder routes, ILogger<Api> log)
 {
     private const int MaxInstanceLength = 128;
+    private const int MaxCredentials = 16 * 1024;
 
     /// <summary>Adds a route. The record names it by its method and the pattern up to its first parameter.</summary>
     /// <param name="method">The HTTP method.</param>
@@ -130,10 +131,12 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     // RFC 7617; whatever user name goes with the password.
     private static string? PasswordOf(string credentials)
     {
-        Span<byte> bytes = stackalloc byte[1024];
-        if (credentials.Length > 1024 || !Convert.TryFromBase64String(credentials, bytes, out var length)) return null;
-        var colon = bytes[..length].IndexOf((byte)':');
-        return colon < 0 ? null : Encoding.UTF8.GetString(bytes[(colon + 1)..length]);
+        // Tokens of issuers are long; the listener takes no header that is longer than this.
+        if (credentials.Length > MaxCredentials) return null;
+        var bytes = new byte[credentials.Length];
+        if (!Convert.TryFromBase64String(credentials, bytes, out var length)) return null;
+        var colon = bytes.AsSpan(0, length).IndexOf((byte)':');
+        return colon < 0 ? null : Encoding.UTF8.GetString(bytes, colon + 1, length - colon - 1);
     }
 
     private static string? InstanceOf(HttpRequest request)

@@ -42,8 +42,15 @@ public sealed class L1_One_gate
         ("POST", "/v1/secret-restores/made/{role}", "/v1/secret-restores/{**id}", null, "secret:write"),
         ("POST", "/v1/tokens", "/v1/tokens", new { name = "new-{role}", role = "{role}" }, "token:write"),
         ("GET", "/v1/tokens", "/v1/tokens", null, "token:write"),
+        ("POST", "/v1/tokens/derive", "/v1/tokens/derive", new { name = "derived-{role}" }, null),
+        ("POST", "/v1/tokens/renew", "/v1/tokens/renew", new { }, null),
         ("POST", "/v1/tokens/victim-{role}/roll", "/v1/tokens/{name}/roll", null, "token:write"),
         ("DELETE", "/v1/tokens/victim-{role}", "/v1/tokens/{name}", null, "token:write"),
+        ("GET", "/v1/roles", "/v1/roles", null, "admin"),
+        ("PUT", "/v1/roles/made-{role}", "/v1/roles/{name}", new { permissions = new[] { "config:read" } }, "admin"),
+        ("GET", "/v1/roles/made-{role}", "/v1/roles/{name}", null, "admin"),
+        ("DELETE", "/v1/roles/made-{role}", "/v1/roles/{name}", null, "admin"),
+        ("POST", "/v1/kill", "/v1/kill", new { all = true, dryRun = true }, "admin"),
         ("GET", "/v1/whoami", "/v1/whoami", null, null),
         ("GET", "/v1/can?permission=admin", "/v1/can", null, null),
         ("GET", "/v1/audit", "/v1/audit", null, "audit:read"),
@@ -87,6 +94,8 @@ public sealed class L1_One_gate
         ("POST", "/v1/secret-restores/no/such", null),
         ("POST", "/v1/tokens/nobody/roll", null),
         ("DELETE", "/v1/tokens/nobody", null),
+        ("GET", "/v1/roles/nothing", null),
+        ("DELETE", "/v1/roles/nothing", null),
     ];
 
     [Fact]

@@ -51,7 +51,7 @@ internal sealed class CompactJws : IDisposable
 
     public void Dispose() => _claims.Dispose();
 
-    /// <summary>Base64url without padding, and only the one spelling that its bytes have.</summary>
+    /// <summary>Base64url without padding, and only the one spelling that its bytes have: the decoder refuses bits that no byte has.</summary>
     public static bool TryDecode(string text, out byte[] bytes)
     {
         bytes = [];
@@ -59,12 +59,12 @@ internal sealed class CompactJws : IDisposable
         try
         {
             bytes = Base64Url.DecodeFromChars(text);
+            return true;
         }
         catch (FormatException)
         {
             return false;
         }
-        return Base64Url.EncodeToString(bytes) == text;
     }
 
     private static bool TryReadHead(byte[] utf8, [NotNullWhen(true)] out string? algorithm, out string? keyId)
