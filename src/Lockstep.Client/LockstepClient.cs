@@ -145,7 +145,8 @@ public sealed partial class LockstepClient : IDisposable
     /// Sends, and turns every failure but the caller's own cancellation into a <see cref="LockstepException"/>. The answer is a success or a 304. A server that can't be
     /// connected to has not seen the request: the next one is asked.
     /// </summary>
-    private async Task<HttpResponseMessage> ExchangeAsync(HttpRequestMessage request, CancellationToken cancellationToken)
+    private async Task<HttpResponseMessage> ExchangeAsync(
+        HttpRequestMessage request, CancellationToken cancellationToken, HttpCompletionOption completion = HttpCompletionOption.ResponseContentRead)
     {
         var (first, route) = (_preferred, request.RequestUri!);
         for (var tried = 1; ; tried++)
@@ -159,7 +160,7 @@ public sealed partial class LockstepClient : IDisposable
             HttpResponseMessage response;
             try
             {
-                response = await _http.SendAsync(attempt, HttpCompletionOption.ResponseContentRead, cancellationToken);
+                response = await _http.SendAsync(attempt, completion, cancellationToken);
             }
             catch (Exception e) when (tried < _servers.Length && IsNotConnected(e) && !cancellationToken.IsCancellationRequested)
             {

@@ -25,6 +25,7 @@ namespace Lockstep.Client;
 [JsonSerializable(typeof(PlanResult))]
 [JsonSerializable(typeof(Problem))]
 [JsonSerializable(typeof(RefreshResult))]
+[JsonSerializable(typeof(RekeyResult))]
 [JsonSerializable(typeof(ReleaseDocument))]
 [JsonSerializable(typeof(ReleaseInfo))]
 [JsonSerializable(typeof(RoleInfo))]

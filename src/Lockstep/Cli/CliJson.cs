@@ -7,6 +7,7 @@ namespace Lockstep.Cli;
 /// <summary>What a verb prints with --json where the HTTP interface has no body of its own.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase)]
 [JsonSerializable(typeof(JsonElement))]
+[JsonSerializable(typeof(BackupMade))]
 [JsonSerializable(typeof(DoctorReport))]
 [JsonSerializable(typeof(Done))]
 [JsonSerializable(typeof(ImportPlan))]
@@ -15,6 +16,7 @@ namespace Lockstep.Cli;
 [JsonSerializable(typeof(DevStarted))]
 [JsonSerializable(typeof(LoginResult))]
 [JsonSerializable(typeof(ValidationReport))]
+[JsonSerializable(typeof(Server.RestoreReport))]
 [JsonSerializable(typeof(string))]
 internal sealed partial class CliJson : JsonSerializerContext;
 

@@ -40,6 +40,7 @@ internal static class ServerChecks
                 ? Finding.Warning("master key", $"the variable {name} is not set here", "it must be where the server runs")
                 : Finding.Ok("master key", $"in the variable {name}");
         }
+        if (options.MasterKey.VaultTransit is { } vault) return Finding.Ok("master key", $"encrypted by the Transit key {vault.Mount}/{vault.Key} at {vault.Address}");
         var file = options.MasterKey.File!;
         if (!File.Exists(file)) return Finding.Warning("master key", $"{file} does not exist yet", "it is made by: lockstep init");
         return OperatingSystem.IsWindows() || (File.GetUnixFileMode(file) & Others) == UnixFileMode.None

@@ -28,6 +28,9 @@ internal static class VerbTable
         ("whoami", AccessVerbs.BuildWhoAmI),
         ("can", AccessVerbs.BuildCan),
         ("doctor", DoctorVerb.Build),
+        ("rekey", RekeyVerb.Build),
+        ("backup", BackupVerb.Build),
+        ("restore", RestoreVerb.Build),
     ];
 
     /// <summary>Runs the command line; the result is the exit status.</summary>

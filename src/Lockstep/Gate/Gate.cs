@@ -41,6 +41,8 @@ internal sealed partial class Gate
 
     public required Storage.Database Database { get; init; }
 
+    public required MasterKey MasterKey { get; init; }
+
     /// <summary>The key of <c>{cipher}</c> values; null without one.</summary>
     public CipherKey? CipherKey { get; init; }
 

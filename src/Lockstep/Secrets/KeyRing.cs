@@ -8,20 +8,32 @@ namespace Lockstep.Secrets;
 /// <summary>Keys kept in the database, wrapped by the master key: they outlive a change of it, and are the same on every node.</summary>
 internal sealed class KeyRing(MasterKey masterKey)
 {
+    /// <summary>How the names of its rows begin.</summary>
+    public const string Prefix = "key:";
+
     /// <summary>The 32-byte key of that name, made when it does not exist. Inside a write.</summary>
-    public byte[] GetOrCreate(SqlSession session, string name)
+    public byte[] GetOrCreate(SqlSession session, string name) => GetOrAdd(session, name, () => RandomNumberGenerator.GetBytes(RootKey.Length));
+
+    /// <summary>
+    /// A key that was derived from the master key by every program before the key ring had it. It begins as that, so that what was made with it still holds,
+    /// and stays when the master key is changed. Inside a write.
+    /// </summary>
+    public byte[] GetOrDerive(SqlSession session, string name) => GetOrAdd(session, name, () => masterKey.Derive(name));
+
+    /// <summary>What a key's wrapping is bound to.</summary>
+    public static byte[] Binding(string name) => Encoding.UTF8.GetBytes("lockstep/key\0" + name);
+
+    private byte[] GetOrAdd(SqlSession session, string name, Func<byte[]> make)
     {
-        var row = "key:" + name;
-        var associatedData = Encoding.UTF8.GetBytes("lockstep/key\0" + name);
-        if (Meta.GetData(session, row) is not { } wrapped)
+        if (Meta.GetData(session, Prefix + name) is not { } wrapped)
         {
-            var key = RandomNumberGenerator.GetBytes(32);
-            Meta.SetData(session, row, masterKey.Wrap(key, associatedData));
+            var key = make();
+            Meta.SetData(session, Prefix + name, masterKey.Wrap(key, Binding(name)));
             return key;
         }
         try
         {
-            return masterKey.Unwrap(wrapped, associatedData);
+            return masterKey.Unwrap(wrapped, Binding(name));
         }
         catch (CryptographicException e)
         {

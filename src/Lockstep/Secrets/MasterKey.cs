@@ -1,5 +1,4 @@
 using System.Security.Cryptography;
-using System.Text;
 using Lockstep.Client;
 using Lockstep.Settings;
 using Lockstep.Storage;
@@ -7,93 +6,202 @@ using Lockstep.Storage;
 namespace Lockstep.Secrets;
 
 /// <summary>
-/// The key that all others hang on. It never leaves its pinned buffer but through <see cref="Derive"/>: each purpose has a key of its own.
-/// The database keeps a check value, so that a wrong key is found at the start and not at the first secret.
+/// The key that all others hang on: it wraps the data keys of secrets and the keys of the <see cref="KeyRing"/>. The database keeps a check value, so that a
+/// wrong key is found at the start and not at the first secret. While it is being changed there are two: the new one wraps, both unwrap.
 /// </summary>
 internal sealed class MasterKey : IDisposable
 {
-    private const int Length = 32;
-    private const string CheckRow = "master-key-check";
+    private readonly Database _database;
+    private readonly IMasterKeySource _source;
+    private volatile Pair _keys;
 
-    private readonly byte[] _key = GC.AllocateUninitializedArray<byte>(Length, pinned: true);
-    private readonly byte[] _wrapKey = GC.AllocateUninitializedArray<byte>(Length, pinned: true);
+    private MasterKey(Database database, IMasterKeySource source, RootKey current, RootKey? previous) =>
+        (_database, _source, _keys) = (database, source, new Pair(current, previous));
 
-    private MasterKey(ReadOnlySpan<byte> key)
-    {
-        key.CopyTo(_key);
-        DeriveTo("wrap", _wrapKey);
-    }
+    /// <summary>Whether there is a key before the present one that something may still be wrapped by.</summary>
+    public bool IsChanging => _keys.Previous is not null;
+
+    /// <summary>Whether the settings name a previous key that nothing needs any more.</summary>
+    public bool PreviousIsIdle => HasPrevious && !IsChanging;
+
+    /// <summary>By what the key is known again; it tells nothing else.</summary>
+    public byte[] Check => _keys.Current.Check;
+
+    /// <summary>The present key as a Vault encrypted it; null when none did.</summary>
+    public string? Sealed { get; private set; }
+
+    private bool HasPrevious { get; init; }
+
+    /// <summary>Called between the steps of a change, so that a test can stop it there.</summary>
+    internal Action<string>? Stepping { get; set; }
 
     /// <summary>
-    /// Reads the key and compares it with the database's check value. Where neither file nor check value exists, this is the first start: the key
-    /// is made. A key from a variable is taken out of the environment, so that no child process inherits it.
+    /// Reads the key and compares it with the database's check value. On the first start it is made. Where the settings name another key than the database's
+    /// and the previous one is the database's, the change begins; <see cref="FinishAsync"/> does the rest of it.
     /// </summary>
-    /// <exception cref="LockstepException">conflict when the key is missing, malformed, readable by others, or not this database's.</exception>
-    public static async Task<MasterKey> OpenAsync(MasterKeyOptions options, string dataDirectory, Database database, CancellationToken cancellationToken)
+    /// <exception cref="LockstepException">conflict when the key is missing, malformed, readable by others, or not this database's; unavailable when its place does not answer.</exception>
+    public static async Task<MasterKey> OpenAsync(
+        MasterKeyOptions options, string dataDirectory, Database database, CancellationToken cancellationToken, TimeProvider? time = null)
     {
-        var path = Path.GetFullPath(options.File ?? Path.Combine(dataDirectory, "master.key"));
-        var source = options.Env is { } name ? $"the environment variable {name}" : path;
-        var check = await database.ReadAsync(s => Meta.GetData(s, CheckRow), cancellationToken);
-        if (options.Env is null && check is null && !File.Exists(path)) MasterKeyFile.Create(path);
-        var key = new MasterKey(options.Env is { } variable ? FromEnvironment(variable) : MasterKeyFile.Read(path));
+        var source = SourceOf(options, dataDirectory, time ?? TimeProvider.System);
+        using var before = options.Previous is { } previous ? SourceOf(previous, dataDirectory, time ?? TimeProvider.System) : null;
         try
         {
-            var mine = key.Derive("check");
-            // Read again inside the write: the first of two that start wins.
-            check ??= await database.WriteAsync(s =>
+            var state = await database.WriteAsync(MasterKeyState.Read, cancellationToken);
+            if (state.Check is null)
             {
-                if (Meta.GetData(s, CheckRow) is { } earlier) return earlier;
-                Meta.SetData(s, CheckRow, mine);
-                return mine;
-            }, cancellationToken);
-            if (CryptographicOperations.FixedTimeEquals(check, mine)) return key;
-            throw new LockstepException(ErrorCode.Conflict,
-                $"the master key from {source} is not the one this database was made with. Put the right key there, or point the setting masterKey at it; nothing is lost, and nothing was changed");
+                var first = await source.FirstAsync(state, cancellationToken);
+                state = await database.WriteAsync(s => { MasterKeyState.Found(s, first); return MasterKeyState.Read(s); }, cancellationToken);
+                return Checked(first.Key.Is(state.Check!), first.Key, null);
+            }
+            if (state.Next is { } next) return await ResumeAsync(next, state.Check);
+            if (await source.FindAsync(state.Check, state, cancellationToken) is { } key)
+            {
+                source.Settle(key);
+                return new MasterKey(database, source, key, null) { HasPrevious = before is not null, Sealed = state.Sealed };
+            }
+            if (before is null) throw source.Refusal();
+            var old = await before.FindAsync(state.Check, state, cancellationToken) ?? throw before.Refusal();
+            var made = await source.FirstAsync(state, cancellationToken);
+            state = await database.WriteAsync(s => { MasterKeyState.Begin(s, made); return MasterKeyState.Read(s); }, cancellationToken);
+            return Checked(true, made.Key, old);
+
+            async Task<MasterKey> ResumeAsync(byte[] after, byte[] check)
+            {
+                var current = await source.FindAsync(after, state, cancellationToken) ?? throw Unfinished("new", source);
+                var former = await source.FindAsync(check, state, cancellationToken) ?? (before is null ? null : await before.FindAsync(check, state, cancellationToken));
+                if (former is null) current.Dispose();
+                return Checked(true, current, former ?? throw Unfinished("old", before ?? source));
+            }
+
+            MasterKey Checked(bool fits, RootKey current, RootKey? former)
+            {
+                if (fits) return new MasterKey(database, source, current, former) { HasPrevious = before is not null, Sealed = former is null ? state.Sealed : state.SealedNext };
+                current.Dispose();
+                throw source.Refusal();
+            }
         }
         catch
         {
-            key.Dispose();
+            source.Dispose();
             throw;
         }
     }
 
-    /// <summary>The key for one purpose (HKDF-SHA256); the caller clears it when it is done.</summary>
-    public byte[] Derive(string purpose)
+    /// <summary>The key for one purpose; it is another one after the master key was changed, so what must stay goes into the <see cref="KeyRing"/>.</summary>
+    public byte[] Derive(string purpose) => _keys.Current.Derive(purpose);
+
+    /// <summary>Encrypts a data key; the associated data says what it is for. Inside the write that keeps it: a change of the key counts on that.</summary>
+    public byte[] Wrap(ReadOnlySpan<byte> dataKey, ReadOnlySpan<byte> associatedData) => _keys.Current.Wrap(dataKey, associatedData);
+
+    /// <exception cref="CryptographicException">Not what was wrapped with this associated data, or wrapped by a key that was changed since.</exception>
+    public byte[] Unwrap(ReadOnlySpan<byte> wrapped, ReadOnlySpan<byte> associatedData)
     {
-        var key = new byte[Length];
-        DeriveTo(purpose, key);
-        return key;
+        var keys = _keys;
+        try
+        {
+            return keys.Current.Unwrap(wrapped, associatedData);
+        }
+        catch (CryptographicException) when (keys.Previous is not null)
+        {
+            return keys.Previous.Unwrap(wrapped, associatedData);
+        }
     }
 
-    /// <summary>Encrypts a data key; the associated data says what it is for.</summary>
-    public byte[] Wrap(ReadOnlySpan<byte> dataKey, ReadOnlySpan<byte> associatedData) => Envelope.Seal(_wrapKey, dataKey, associatedData);
+    /// <summary>
+    /// Changes the key while everything else goes on, or ends a change that was cut short. Whoever stops it, at whatever point, leaves a database that opens with
+    /// what its source holds. One at a time.
+    /// </summary>
+    /// <param name="begin">Called inside the write that begins it, for the record.</param>
+    /// <param name="end">Called inside the write that ends it.</param>
+    /// <param name="cancellationToken">Heard between two batches; what is done stays done.</param>
+    /// <exception cref="LockstepException">conflict when the key comes from where the server can't put one.</exception>
+    public async Task<RekeyResult> RekeyAsync(Action<SqlSession> begin, Action<SqlSession, RekeyResult> end, CancellationToken cancellationToken)
+    {
+        var state = await _database.WriteAsync(MasterKeyState.Read, cancellationToken);
+        if (state.Next is { } unfinished)
+        {
+            // Begun, and then it was not known whether it was.
+            if (!IsChanging)
+            {
+                _keys = new Pair(await _source.FindAsync(unfinished, state, cancellationToken) ?? throw Unfinished("new", _source), _keys.Current);
+                Sealed = state.SealedNext;
+            }
+        }
+        else
+        {
+            _source.Settle(_keys.Current);
+            _keys = _keys with { Previous = null };
+            var next = await _source.NextAsync(state, cancellationToken);
+            Stepping?.Invoke("made");
+            await _database.WriteAsync(s =>
+            {
+                MasterKeyState.Begin(s, next);
+                begin(s);
+                return true;
+            }, cancellationToken);
+            Stepping?.Invoke("begun");
+            // What is wrapped in a write after this is wrapped by the new key; what was before is found by the batches, which are writes too.
+            _keys = new Pair(next.Key, _keys.Current);
+            Sealed = next.Sealed;
+        }
+        return await FinishAsync(end, cancellationToken);
+    }
 
-    /// <exception cref="CryptographicException">Not what was wrapped with this associated data.</exception>
-    public byte[] Unwrap(ReadOnlySpan<byte> wrapped, ReadOnlySpan<byte> associatedData) => Envelope.Open(_wrapKey, wrapped, associatedData);
+    /// <summary>Ends a change that began: wraps anew what the old key wraps, then forgets that key.</summary>
+    public async Task<RekeyResult> FinishAsync(Action<SqlSession, RekeyResult> end, CancellationToken cancellationToken)
+    {
+        var keys = _keys;
+        if (keys.Previous is not { } old) return new RekeyResult();
+        var result = await new Rewrapping(_database, keys.Current, old, Stepping).RunAsync(cancellationToken);
+        Stepping?.Invoke("wrapped");
+        await _database.WriteAsync(s =>
+        {
+            MasterKeyState.End(s, keys.Current);
+            end(s, result);
+            return true;
+        }, CancellationToken.None);
+        Stepping?.Invoke("ended");
+        _source.Settle(keys.Current);
+        Stepping?.Invoke("settled");
+        _keys = keys with { Previous = null };
+        old.Dispose();
+        return result;
+    }
+
+    /// <summary>The key of that check value, from where the settings say it is or was, for data that is no database's yet: to unwrap and derive, never to be changed.</summary>
+    /// <exception cref="LockstepException">conflict when it is in neither place.</exception>
+    public static async Task<MasterKey> FindAsync(MasterKeyOptions options, string dataDirectory, MasterKeyState state, CancellationToken cancellationToken)
+    {
+        var places = new List<IMasterKeySource>();
+        foreach (var place in new[] { options, options.Previous })
+        {
+            if (place is null) continue;
+            var source = SourceOf(place, dataDirectory, TimeProvider.System);
+            places.Add(source);
+            if (await source.FindAsync(state.Check!, state, cancellationToken) is not { } key) continue;
+            foreach (var other in places[..^1]) other.Dispose();
+            return new MasterKey(null!, source, key, null) { Sealed = state.Sealed };
+        }
+        foreach (var place in places) place.Dispose();
+        throw new LockstepException(ErrorCode.Conflict,
+            $"the backup was made under another master key than that from {string.Join(" or ", places.Select(p => p.Name))}. Put the key that was in use when it was made there, or point masterKey (or masterKey.previous) at it");
+    }
 
     public void Dispose()
     {
-        CryptographicOperations.ZeroMemory(_key);
-        CryptographicOperations.ZeroMemory(_wrapKey);
+        _keys.Current.Dispose();
+        _keys.Previous?.Dispose();
+        _source.Dispose();
     }
 
-    /// <summary>32 bytes from base64 text with nothing but white space around it; null when it is anything else.</summary>
-    internal static byte[]? Decode(ReadOnlySpan<char> text)
-    {
-        var key = new byte[Length];
-        text = text.Trim();
-        return text.Length == 44 && Convert.TryFromBase64Chars(text, key, out var count) && count == Length ? key : null;
-    }
+    private static IMasterKeySource SourceOf(MasterKeyOptions options, string dataDirectory, TimeProvider time) =>
+        options.VaultTransit is { } vault ? new MasterKeyTransit(new VaultTransit(vault, time))
+        : options.Env is { } variable ? new MasterKeyVariable(variable)
+        : new MasterKeyFile(Path.GetFullPath(options.File ?? Path.Combine(dataDirectory, "master.key")));
 
-    private static byte[] FromEnvironment(string name)
-    {
-        var text = Environment.GetEnvironmentVariable(name);
-        if (string.IsNullOrEmpty(text)) throw new LockstepException(ErrorCode.Conflict, $"the environment variable {name}, which masterKey.env names, is not set. Set it to the master key: 32 bytes in base64");
-        var key = Decode(text) ?? throw new LockstepException(ErrorCode.Conflict, $"the environment variable {name} is not a master key: it must be 32 bytes in base64 (openssl rand -base64 32)");
-        Environment.SetEnvironmentVariable(name, null);
-        return key;
-    }
+    private static LockstepException Unfinished(string which, IMasterKeySource source) => new(ErrorCode.Conflict,
+        $"a change of the master key is under way, and {source.Name} does not have the {which} key. Start once with masterKey as it was, so that the change ends; with a file, {(which == "new" ? "FILE.next" : "both FILE and FILE.next")} must be there");
 
-    private void DeriveTo(string purpose, Span<byte> key) =>
-        HKDF.DeriveKey(HashAlgorithmName.SHA256, _key, key, salt: [], info: Encoding.UTF8.GetBytes("lockstep/1/" + purpose));
+    private sealed record Pair(RootKey Current, RootKey? Previous);
 }

@@ -62,6 +62,7 @@ internal sealed class ApiHost : IAsyncDisposable
         new AuditRoutes(gate).Map(api);
         new FleetRoutes(gate).Map(api);
         new LoginRoutes(gate.Options.Issuers).Map(api);
+        new KeyRoutes(gate).Map(api);
         api.MapWatch(WatchEndpoint.Path, new WatchEndpoint(watchers).HandleAsync);
         if (gate.Options.Compat.Spring) MapSpring(api, new SpringEndpoint(gate));
         new HookRoutes(gate, access.Failures, access.Rates, loggers.CreateLogger<HookRoutes>()).Map(api);

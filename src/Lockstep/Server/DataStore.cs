@@ -11,7 +11,7 @@ using Microsoft.Extensions.Logging;
 namespace Lockstep.Server;
 
 /// <summary>The data directory, the database and the master key of a server, opened and checked against each other.</summary>
-internal sealed class DataStore : IAsyncDisposable
+internal sealed partial class DataStore : IAsyncDisposable
 {
     private readonly Stack<object> _parts = new();
 
@@ -31,8 +31,8 @@ internal sealed class DataStore : IAsyncDisposable
 
     public JwtIssuers Issuers { get; private set; } = null!;
 
-    /// <summary>The key of the documents' ETags.</summary>
-    public byte[] ETagKey { get; private set; } = [];
+    /// <summary>The server's own keys, which stay when the master key is changed.</summary>
+    public ServerKeys Keys { get; private set; } = null!;
 
     public static async Task<DataStore> OpenAsync(
         ServerOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken)
@@ -42,9 +42,10 @@ internal sealed class DataStore : IAsyncDisposable
         {
             store._parts.Push(DataDirectory.Lock(options.Data, time));
             store._parts.Push(store.Database = await Database.OpenAsync(options.Data, options.Database, loggers, time, cancellationToken));
-            store._parts.Push(store.MasterKey = await MasterKey.OpenAsync(options.MasterKey, options.Data, store.Database, cancellationToken));
-            store.ETagKey = await store.Database.WriteAsync(session => new KeyRing(store.MasterKey).GetOrCreate(session, "etag-key"), cancellationToken);
-            store.Audit = new AuditLog(store.Database, store.MasterKey.Derive("audit"), "local");
+            store._parts.Push(store.MasterKey = await MasterKey.OpenAsync(options.MasterKey, options.Data, store.Database, cancellationToken, time));
+            store.Keys = await store.Database.WriteAsync(session => ServerKeys.Open(session, new KeyRing(store.MasterKey)), cancellationToken);
+            store.Audit = new AuditLog(store.Database, store.Keys.Audit, "local");
+            await store.FinishRekeyAsync(loggers.CreateLogger<DataStore>(), time, cancellationToken);
             store.Tokens = new TokenTable(RoleSet.From(options.Roles), time);
             store._parts.Push(store.Issuers = new JwtIssuers(options.Issuers, time, loggers.CreateLogger<JwtIssuers>()));
             store.Authenticator = new Authenticator(store.Tokens, new Kills(), store.Issuers, time);
@@ -88,6 +89,26 @@ internal sealed class DataStore : IAsyncDisposable
         return change.Token!.Value.Export();
     }
 
+    // A change of the master key that was cut short, or that the settings ask for: before anything is served.
+    private async Task FinishRekeyAsync(ILogger log, TimeProvider time, CancellationToken cancellationToken)
+    {
+        if (MasterKey.PreviousIsIdle) LogPreviousIsIdle(log);
+        if (!MasterKey.IsChanging) return;
+        LogRekeying(log);
+        var self = Caller.System("rekey");
+        var result = await MasterKey.FinishAsync((session, done) => Audit.Append(session, new AuditEntry
+        {
+            At = time.GetUtcNow(),
+            Action = "key.rekey",
+            Decision = AuditEntry.Allowed,
+            Actor = self.Name,
+            TokenId = self.TokenId,
+            Route = "start",
+            Detail = Gate.Gate.Describe(done),
+        }), cancellationToken);
+        LogRekeyed(log, result.Rewrapped, result.Damaged);
+    }
+
     public async ValueTask DisposeAsync()
     {
         while (_parts.TryPop(out var part))
@@ -96,4 +117,13 @@ internal sealed class DataStore : IAsyncDisposable
             else ((IDisposable)part).Dispose();
         }
     }
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The master key is being changed: what the previous one wraps is wrapped anew before anything is served")]
+    private static partial void LogRekeying(ILogger log);
+
+    [LoggerMessage(Level = LogLevel.Information, Message = "The master key is changed: {Rewrapped} keys are wrapped anew, {Damaged} were damaged before and are left; masterKey.previous may be taken out of the settings")]
+    private static partial void LogRekeyed(ILogger log, int rewrapped, int damaged);
+
+    [LoggerMessage(Level = LogLevel.Warning, Message = "masterKey.previous is not needed any more: take it out of the settings, and put that key away with the backups that were made under it")]
+    private static partial void LogPreviousIsIdle(ILogger log);
 }

@@ -1,4 +1,5 @@
 using Lockstep.Releases;
+using Lockstep.Secrets;
 using Lockstep.Storage;
 
 namespace Lockstep.Server;
@@ -17,6 +18,8 @@ internal sealed class Health(TimeProvider time)
 
     /// <summary>The certificate of https listeners, if there are any.</summary>
     public TlsCertificate? Certificate { get; init; }
+
+    public MasterKey? MasterKey { get; init; }
 
     public void Started(Database database, ReleaseLane lane, string data) => _parts = new Parts(database, lane, data);
 
@@ -37,6 +40,8 @@ internal sealed class Health(TimeProvider time)
         };
         if (DiskUse(parts.Data) is var used and >= FullShare) checks["disk"] = $"warning: {used:P0} of the disk of the data directory is used";
         if (Certificate is { } certificate) checks["certificate"] = certificate.State();
+        if (MasterKey is { IsChanging: true }) checks["masterKey"] = "it is being changed; if nobody does, run lockstep rekey to finish it";
+        if (MasterKey is { PreviousIsIdle: true }) checks["masterKey"] = "masterKey.previous is not needed any more: take it out of the settings";
         if (_stopping) checks["server"] = "stopping";
         return (failure is null && !_stopping, checks);
     }

@@ -73,7 +73,7 @@ internal sealed class LockstepServer : IAsyncDisposable
         var operation = _options.Operation;
         var tls = operation.Tls is { } files ? Own(TlsCertificate.Open(files, _time, _loggers)) : null;
         if (operation.Otlp is { } otlp) Own(new OtlpExport(otlp, _loggers.CreateLogger<OtlpExport>()));
-        var health = new Health(_time) { Certificate = tls };
+        var health = new Health(_time) { Certificate = tls, MasterKey = data.MasterKey };
         // Health answers before the repository is there, so that a slow clone is a start under way and not a dead process.
         ManagementAddress = Own(await ManagementHost.StartAsync(_options.Management, tls, (health, Own(new OpenMetrics())), _loggers, cancellationToken)).Address;
         var mounts = new SecretMounts(new EmbeddedStore(data.Database, data.MasterKey, _time), new Dictionary<string, ISecretStore>(StringComparer.Ordinal));
@@ -84,8 +84,8 @@ internal sealed class LockstepServer : IAsyncDisposable
         Repository = Own(await GitRepository.OpenAsync(
             _options.Config, _options.Data, (_loggers.CreateLogger<GitRepository>(), _time, _limits), cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch)),
             masterFallback: _options.Compat.Spring && _options.Spring is { TryMaster: true, DefaultLabel: null }));
-        var renderer = new DocumentRenderer(data.ETagKey);
-        var cipher = _options.Spring.EncryptKeyFile is { } keyFile ? CipherKey.Read(keyFile, data.MasterKey.Derive("cipher-identity")) : null;
+        var renderer = new DocumentRenderer(data.Keys.ETag);
+        var cipher = _options.Spring.EncryptKeyFile is { } keyFile ? CipherKey.Read(keyFile, data.Keys.CipherIdentity) : null;
         var sources = Own(new SourceLoader(Repository.Reader, cipher));
         var resolver = new ReleaseResolver(new DocumentResolver(sources, secrets), releases, Repository.Reader);
         var evaluator = new ReleaseEvaluator(resolver, sources, renderer.Render);
@@ -103,10 +103,11 @@ internal sealed class LockstepServer : IAsyncDisposable
             Secrets = secrets,
             Tokens = data.Tokens,
             Authenticator = data.Authenticator,
-            Cursors = new ListCursors(data.MasterKey.Derive("list-cursor")),
+            Cursors = new ListCursors(data.Keys.Cursors),
             Audit = data.Audit,
             Fleet = new FleetTable(),
             Database = data.Database,
+            MasterKey = data.MasterKey,
             CipherKey = cipher,
             Options = _options,
             Time = _time,

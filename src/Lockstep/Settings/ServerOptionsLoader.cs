@@ -55,7 +55,7 @@ internal static class ServerOptionsLoader
             Listen = Listener(root, "listen") ?? defaults.Listen,
             Management = Listener(root, "management") ?? defaults.Management,
             Database = DatabaseUrl(root),
-            MasterKey = MasterKey(root) ?? defaults.MasterKey,
+            MasterKey = MasterKeyReader.Read(root) ?? defaults.MasterKey,
             Config = Config(root),
             Spring = Spring(root),
             Compat = Compat(root),
@@ -95,16 +95,6 @@ internal static class ServerOptionsLoader
         if (text.StartsWith("postgres://", StringComparison.Ordinal) || text.StartsWith("postgresql://", StringComparison.Ordinal)) return text;
         root.Fail("database", "must be a URL such as postgres://user:password@host/database; leave it out for SQLite in the data directory");
         return null;
-    }
-
-    private static MasterKeyOptions? MasterKey(SettingsReader root)
-    {
-        var section = root.Section("masterKey");
-        var options = new MasterKeyOptions { File = section.Path("file"), Env = section.Text("env") };
-        section.Done();
-        if (options.File is not null && options.Env is not null) root.Fail("masterKey", "has both file and env; keep one");
-        if (options.Env is { } name && (name.Length == 0 || name.Contains('='))) section.Fail("env", "must be the name of an environment variable");
-        return options is { File: null, Env: null } ? null : options;
     }
 
     private static ConfigOptions Config(SettingsReader root)

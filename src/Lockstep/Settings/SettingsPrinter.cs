@@ -21,7 +21,7 @@ internal static class SettingsPrinter
         Line("trustedProxies", List(options.TrustedProxies.Select(p => p.ToString())));
         Line("data", options.Data);
         Line("database", Redact(options.Database));
-        Line("masterKey", options.MasterKey.Env is { } env ? $"{{ env: {env} }}" : $"{{ file: {options.MasterKey.File} }}");
+        Line("masterKey", $"{{ {Source(options.MasterKey)}{(options.MasterKey.Previous is { } previous ? $", previous: {{ {Source(previous)} }}" : "")} }}");
         text.Append("config:\n");
         Line("  url", options.Config.Url is { } url && url.Contains("://", StringComparison.Ordinal) ? Redact(url) : options.Config.Url);
         Line("  branch", options.Config.Branch);
@@ -48,6 +48,11 @@ internal static class SettingsPrinter
         $"{{ issuer: {issuer.Issuer}, audience: {List(issuer.Audiences)}, algorithms: {List(issuer.Algorithms)}, maxAge: {Durations.Format(issuer.MaxAge)}, jwksUri: {issuer.JwksUri?.ToString() ?? "null"}, "
         + $"caFile: {issuer.CaFile ?? "null"}, tokenFile: {issuer.TokenFile ?? "null"}, login: {issuer.Login?.ClientId ?? "null"}, "
         + $"roles: {List(issuer.Roles.Select(r => $"{{ claim: {r.Claim}, value: {r.Value}, role: {r.Role} }}"))} }}";
+
+    private static string Source(MasterKeyOptions key) =>
+        key.VaultTransit is { } vault ? $"vaultTransit: {{ address: {vault.Address}, mount: {vault.Mount}, key: {vault.Key} }}"
+        : key.Env is { } env ? $"env: {env}"
+        : $"file: {key.File}";
 
     private static string Flag(bool flag) => flag ? "true" : "false";
 

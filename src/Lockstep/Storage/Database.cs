@@ -8,7 +8,9 @@ namespace Lockstep.Storage;
 /// <summary>The one database of the server: many readers, one writer, the same tables in SQLite and PostgreSQL.</summary>
 internal sealed partial class Database : IAsyncDisposable
 {
-    private const string FileName = "lockstep.db";
+    /// <summary>The file of an SQLite database, in the data directory.</summary>
+    public const string FileName = "lockstep.db";
+
     private static readonly TimeSpan s_claimWait = TimeSpan.FromSeconds(3);
 
     private readonly Dialect _dialect;
@@ -152,7 +154,8 @@ internal sealed partial class Database : IAsyncDisposable
         return (epoch, applied);
     }
 
-    private static string NewEpoch(SqlSession session)
+    /// <summary>Begins a new history of releases inside a write.</summary>
+    public static string NewEpoch(SqlSession session)
     {
         var epoch = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
         Meta.SetText(session, "epoch", epoch);

@@ -24,6 +24,9 @@ internal abstract class Dialect : IAsyncDisposable
     /// <summary>Whether the table exists.</summary>
     public abstract bool HasTable(SqlSession session, string table);
 
+    /// <summary>Every table of ours with its columns, by name.</summary>
+    public abstract IReadOnlyList<(string Table, IReadOnlyList<string> Columns)> Tables(SqlSession session);
+
     /// <summary>Why the database itself can't do its work now and what to do, when that is what the error means; null for any other error.</summary>
     public abstract string? Unavailable(Exception error);
 
@@ -31,4 +34,7 @@ internal abstract class Dialect : IAsyncDisposable
     public abstract string Expand(string migration);
 
     public abstract ValueTask DisposeAsync();
+
+    protected static IReadOnlyList<(string Table, IReadOnlyList<string> Columns)> Grouped(IEnumerable<(string Table, string Column)> columns) =>
+        [.. columns.GroupBy(c => c.Table, c => c.Column, StringComparer.Ordinal).OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => (t.Key, (IReadOnlyList<string>)t.ToList()))];
 }

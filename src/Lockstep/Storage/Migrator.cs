@@ -9,9 +9,12 @@ internal static class Migrator
 {
     private const string Folder = "Migrations/";
 
+    /// <summary>The format of this program.</summary>
+    public static int Newest => Load()[^1].Number;
+
     /// <summary>Applies what is missing, in the caller's transaction, and returns the numbers applied.</summary>
     /// <exception cref="LockstepException">conflict when the database is newer than the program.</exception>
-    public static IReadOnlyList<int> Apply(Dialect dialect, SqlSession session)
+    public static IReadOnlyList<int> Apply(Dialect dialect, SqlSession session, int upTo = int.MaxValue)
     {
         var migrations = Load();
         var newest = migrations[^1].Number;
@@ -22,12 +25,12 @@ internal static class Migrator
                 $"the database {dialect.Name} has format {current}; this program knows formats up to {newest}. Run the newer program, or restore a backup made before the upgrade"));
         }
         var applied = new List<int>();
-        foreach (var (number, sql) in migrations.Where(m => m.Number > current))
+        foreach (var (number, sql) in migrations.Where(m => m.Number > current && m.Number <= upTo))
         {
             session.Script(dialect.Expand(sql));
             applied.Add(number);
         }
-        if (applied.Count > 0) Meta.SetNumber(session, "format", newest);
+        if (applied.Count > 0) Meta.SetNumber(session, "format", applied[^1]);
         return applied;
     }
 

@@ -52,6 +52,13 @@ internal sealed class SqlSession(DbConnection connection) : IDisposable
         return rows;
     }
 
+    /// <summary>Gives the rows of a query to <paramref name="row"/> one after the other, so that they need not fit into memory.</summary>
+    public void Each(string sql, Action<DbDataReader> row, params ReadOnlySpan<(string Name, object? Value)> parameters)
+    {
+        using var reader = Command(sql, parameters).ExecuteReader();
+        while (reader.Read()) row(reader);
+    }
+
     /// <summary>The first row of a query, or <c>default</c>.</summary>
     public T? First<T>(string sql, Func<DbDataReader, T> read, params ReadOnlySpan<(string Name, object? Value)> parameters)
     {

@@ -42,6 +42,12 @@ internal sealed class SqliteDialect : Dialect
     public override bool HasTable(SqlSession session, string table) => session.First(
         "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = @name", r => r.GetInt64(0), ("@name", table)) == 1;
 
+    public override IReadOnlyList<(string Table, IReadOnlyList<string> Columns)> Tables(SqlSession session) => Grouped(session.Query(
+        """
+        SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c
+        WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite|_%' ESCAPE '|' ORDER BY c.cid
+        """, r => (r.GetString(0), r.GetString(1))));
+
     public override string? Unavailable(Exception error) => error switch
     {
         SqliteException { SqliteErrorCode: 13 } => "the disk is full; free some space where the data directory is",

@@ -110,6 +110,23 @@ internal sealed class PublishedServer : IAsyncDisposable
         }
     }
 
+    /// <summary>Serves data that are there, which know the token.</summary>
+    public static async Task<PublishedServer> StartOnAsync(string data, string token)
+    {
+        var server = new PublishedServer(new() { Data = data }) { Token = token };
+        server.Client.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", token);
+        try
+        {
+            await server.StartAgainAsync();
+            return server;
+        }
+        catch
+        {
+            await server.DisposeAsync();
+            throw;
+        }
+    }
+
     /// <summary>Makes the data directory and the token; does not serve yet.</summary>
     public static async Task<PublishedServer> CreateAsync(ServerSetup? setup = null)
     {

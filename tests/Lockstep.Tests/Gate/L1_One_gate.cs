@@ -53,6 +53,8 @@ public sealed class L1_One_gate
         ("POST", "/v1/kill", "/v1/kill", new { all = true, dryRun = true }, "admin"),
         ("GET", "/v1/whoami", "/v1/whoami", null, null),
         ("GET", "/v1/can?permission=admin", "/v1/can", null, null),
+        ("POST", "/v1/rekey", "/v1/rekey", null, "admin"),
+        ("GET", "/v1/backup", "/v1/backup", null, "admin"),
         ("GET", "/v1/audit", "/v1/audit", null, "audit:read"),
         ("GET", "/v1/audit/verify", "/v1/audit/verify", null, "audit:read"),
         ("GET", "/spring/other/dev", "/spring/{**path}", null, "config:read"),

@@ -78,6 +78,9 @@ internal sealed class TestServer : IAsyncDisposable
         _server = await LockstepServer.StartAsync(Options, _loggers, _time, CancellationToken.None, GitLimits);
     }
 
+    /// <summary>Makes <see cref="Admin"/> of a server that was started by hand.</summary>
+    public async Task AsAdminAsync() => Admin = await AsAsync("admin");
+
     public async Task StopAsync()
     {
         if (_server is not null) await _server.DisposeAsync();

@@ -246,6 +246,9 @@ internal sealed class GitRepository : IAsyncDisposable
         await _git.RunAsync($"the repository {Directory} cannot be packed", command, cancellationToken);
     }
 
+    /// <summary>All refs and what they name, in one piece; nothing when there are none.</summary>
+    public Task BundleAsync(Action<ReadOnlyMemory<byte>> part, CancellationToken cancellationToken) => GitBundle.CreateAsync(_git, part, cancellationToken);
+
     public async ValueTask DisposeAsync()
     {
         await Reader.DisposeAsync();

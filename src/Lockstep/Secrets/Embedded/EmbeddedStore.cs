@@ -18,21 +18,10 @@ internal sealed class EmbeddedStore(Database database, MasterKey masterKey, Time
 
     public async Task<SecretValue> ReadAsync(SecretId id, int version, CancellationToken cancellationToken)
     {
-        var row = await database.ReadAsync(s => s.First(
-            """
-            SELECT wrapped_key, ciphertext FROM secret_versions
-            WHERE id = @id AND version = @version AND state <> 'destroyed' AND ciphertext IS NOT NULL
-            """,
-            r => new Sealed(r.Data(0), r.Data(1)), ("@id", id.Value), ("@version", version)), cancellationToken);
-        if (row is null) throw new LockstepException(ErrorCode.NotFound, Text($"version {version} of the secret {id} does not exist, or it was destroyed"));
-        try
-        {
-            return Open(row, id, version);
-        }
-        catch (CryptographicException)
-        {
-            throw new LockstepException(ErrorCode.Internal, Text($"version {version} of the secret {id} does not decrypt: its row was changed or moved by somebody else. Restore it from a backup, or write the value again"));
-        }
+        // A change of the master key may have ended between the row and its opening: once more, the row is wrapped anew.
+        if (await TryReadAsync(id, version, cancellationToken) is { } value) return value;
+        return await TryReadAsync(id, version, cancellationToken) ?? throw new LockstepException(ErrorCode.Internal,
+            Text($"version {version} of the secret {id} does not decrypt: its row was changed or moved by somebody else. Restore it from a backup, or write the value again"));
     }
 
     public Task<IReadOnlyDictionary<SecretId, int>> HeadsAsync(IReadOnlyCollection<SecretId> ids, CancellationToken cancellationToken) =>
@@ -94,9 +83,35 @@ internal sealed class EmbeddedStore(Database database, MasterKey masterKey, Time
         });
     }
 
-    private void Persist(SqlSession session, SecretWrite write, Head? head, int version, Sealed row)
+    /// <summary>What the wrapping of a version's data key is bound to.</summary>
+    public static byte[] KeyBinding(SecretId id, int version) => Binding("data key", id, version);
+
+    private async Task<SecretValue?> TryReadAsync(SecretId id, int version, CancellationToken cancellationToken)
+    {
+        var row = await database.ReadAsync(s => s.First(
+            """
+            SELECT wrapped_key, ciphertext FROM secret_versions
+            WHERE id = @id AND version = @version AND state <> 'destroyed' AND ciphertext IS NOT NULL
+            """,
+            r => new Sealed(r.Data(0), r.Data(1)), ("@id", id.Value), ("@version", version)), cancellationToken);
+        if (row is null) throw new LockstepException(ErrorCode.NotFound, Text($"version {version} of the secret {id} does not exist, or it was destroyed"));
+        try
+        {
+            return Open(row, id, version);
+        }
+        catch (CryptographicException)
+        {
+            return null;
+        }
+    }
+
+    private void Persist(SqlSession session, SecretWrite write, Head? head, int version, Prepared row)
     {
         CheckHead(session, write.Id, head);
+        // Here and not before: what is wrapped in a write is found by a change of the master key.
+        if (!row.DataKey.AsSpan().ContainsAnyExcept((byte)0)) throw new InvalidOperationException("A prepared write is persisted once.");
+        var wrapped = masterKey.Wrap(row.DataKey, KeyBinding(write.Id, version));
+        CryptographicOperations.ZeroMemory(row.DataKey);
         // A deleted secret that is written again does not bring its old active version back to life.
         if (head is { Deleted: true } || (head is not null && !write.Staged)) SecretCatalog.Supersede(session, write.Id);
         session.Execute(
@@ -110,27 +125,18 @@ internal sealed class EmbeddedStore(Database database, MasterKey masterKey, Time
             INSERT INTO secret_versions (id, version, state, wrapped_key, ciphertext, created_at, created_by)
             VALUES (@id, @version, @state, @key, @ciphertext, @at, @by)
             """,
-            ("@id", write.Id.Value), ("@version", version), ("@state", write.Staged ? "staged" : "active"), ("@key", row.WrappedKey), ("@ciphertext", row.Ciphertext), ("@at", Now()), ("@by", write.Actor));
+            ("@id", write.Id.Value), ("@version", version), ("@state", write.Staged ? "staged" : "active"), ("@key", wrapped), ("@ciphertext", row.Ciphertext), ("@at", Now()), ("@by", write.Actor));
     }
 
-    private Sealed Seal(SecretValue value, SecretId id, int version)
+    private static Prepared Seal(SecretValue value, SecretId id, int version)
     {
         var key = RandomNumberGenerator.GetBytes(32);
-        try
-        {
-            return new Sealed(
-                masterKey.Wrap(key, Binding("data key", id, version)),
-                value.Seal(bytes => Envelope.Seal(key, bytes, Binding("value", id, version))));
-        }
-        finally
-        {
-            CryptographicOperations.ZeroMemory(key);
-        }
+        return new Prepared(key, value.Seal(bytes => Envelope.Seal(key, bytes, Binding("value", id, version))));
     }
 
     private SecretValue Open(Sealed row, SecretId id, int version)
     {
-        var key = masterKey.Unwrap(row.WrappedKey, Binding("data key", id, version));
+        var key = masterKey.Unwrap(row.WrappedKey, KeyBinding(id, version));
         byte[] bytes = [];
         try
         {
@@ -183,6 +189,9 @@ internal sealed class EmbeddedStore(Database database, MasterKey masterKey, Time
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 
     private sealed record Sealed(byte[] WrappedKey, byte[] Ciphertext);
+
+    // Its data key is cleared once it is wrapped, so it is written once.
+    private sealed record Prepared(byte[] DataKey, byte[] Ciphertext);
 
     private sealed record Head(int Latest, bool Deleted, bool Purged);
 }

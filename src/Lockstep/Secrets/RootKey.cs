@@ -1,0 +1,81 @@
+using System.Buffers;
+using System.Buffers.Text;
+using System.Security.Cryptography;
+using System.Text;
+
+namespace Lockstep.Secrets;
+
+/// <summary>One master key: 32 bytes that never leave their pinned buffer but as what is derived of them. Cleared with <see cref="Dispose"/>.</summary>
+internal sealed class RootKey : IDisposable
+{
+    public const int Length = 32;
+
+    /// <summary>The length of its base64 text.</summary>
+    public const int TextLength = 44;
+
+    private readonly byte[] _key = GC.AllocateUninitializedArray<byte>(Length, pinned: true);
+    private readonly byte[] _wrapKey = GC.AllocateUninitializedArray<byte>(Length, pinned: true);
+
+    private RootKey(ReadOnlySpan<byte> key)
+    {
+        key.CopyTo(_key);
+        DeriveTo("wrap", _wrapKey);
+        Check = Derive("check");
+    }
+
+    /// <summary>By this value, which tells nothing else, a key is known again.</summary>
+    public byte[] Check { get; }
+
+    public static RootKey New()
+    {
+        Span<byte> key = stackalloc byte[Length];
+        RandomNumberGenerator.Fill(key);
+        return Take(key);
+    }
+
+    /// <summary>32 bytes from base64 text with nothing but white space around it; null when it is anything else.</summary>
+    public static RootKey? Parse(ReadOnlySpan<byte> text)
+    {
+        text = text.Trim(" \t\r\n"u8);
+        Span<byte> key = stackalloc byte[Length + 1];
+        if (text.Length == TextLength && Base64.DecodeFromUtf8(text, key, out _, out var count) == OperationStatus.Done && count == Length) return Take(key[..Length]);
+        CryptographicOperations.ZeroMemory(key);
+        return null;
+    }
+
+    public RootKey Copy() => new(_key);
+
+    /// <summary>Writes the key as base64 text, which the caller clears.</summary>
+    public void Export(Span<byte> text) => Base64.EncodeToUtf8(_key, text, out _, out _);
+
+    public bool Is(byte[] check) => CryptographicOperations.FixedTimeEquals(check, Check);
+
+    /// <summary>The key for one purpose (HKDF-SHA256); the caller clears it when it is done.</summary>
+    public byte[] Derive(string purpose)
+    {
+        var key = new byte[Length];
+        DeriveTo(purpose, key);
+        return key;
+    }
+
+    public byte[] Wrap(ReadOnlySpan<byte> dataKey, ReadOnlySpan<byte> associatedData) => Envelope.Seal(_wrapKey, dataKey, associatedData);
+
+    /// <exception cref="CryptographicException">Not what was wrapped with this associated data.</exception>
+    public byte[] Unwrap(ReadOnlySpan<byte> wrapped, ReadOnlySpan<byte> associatedData) => Envelope.Open(_wrapKey, wrapped, associatedData);
+
+    public void Dispose()
+    {
+        CryptographicOperations.ZeroMemory(_key);
+        CryptographicOperations.ZeroMemory(_wrapKey);
+    }
+
+    private static RootKey Take(Span<byte> key)
+    {
+        var made = new RootKey(key);
+        CryptographicOperations.ZeroMemory(key);
+        return made;
+    }
+
+    private void DeriveTo(string purpose, Span<byte> key) =>
+        HKDF.DeriveKey(HashAlgorithmName.SHA256, _key, key, salt: [], info: Encoding.UTF8.GetBytes("lockstep/1/" + purpose));
+}

@@ -1,0 +1,61 @@
+using System.Data;
+using Lockstep.Client;
+
+namespace Lockstep.Storage;
+
+internal sealed partial class Database
+{
+    /// <summary>Reads one committed state for as long as it takes, on a connection and a thread of its own.</summary>
+    public Task<T> SnapshotAsync<T>(Func<SqlSession, Dialect, T> read, CancellationToken cancellationToken) => Task.Run(() =>
+    {
+        try
+        {
+            using var session = new SqlSession(_dialect.OpenReader());
+            session.Execute(_dialect.BeginRead);
+            try
+            {
+                return read(session, _dialect);
+            }
+            finally
+            {
+                if (session.Connection.State == ConnectionState.Open) session.Execute("ROLLBACK");
+            }
+        }
+        catch (Exception e) when (e is not LockstepException && e is System.Data.Common.DbException && _dialect.Unavailable(e) is { } reason)
+        {
+            throw new LockstepException(ErrorCode.Unavailable, $"the database {_dialect.Name} can't be read: {reason}", e);
+        }
+    }, cancellationToken);
+
+    /// <summary>Fills a database that is empty, in one transaction: all is there in the end, or nothing.</summary>
+    /// <param name="place">The data directory, which the caller holds locked, and the URL of a PostgreSQL, if it is one.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="format">The format of the tables that <paramref name="fill"/> sees.</param>
+    /// <param name="fill">Writes the rows.</param>
+    /// <param name="end">The last statements, on tables of this program's format.</param>
+    /// <param name="cancellationToken">Heard until it begins.</param>
+    /// <exception cref="LockstepException">already-exists when it is not empty.</exception>
+    public static async Task FillAsync(
+        (string DataDirectory, string? Url) place, TimeProvider time, int format, Action<SqlSession, Dialect> fill, Action<SqlSession> end, CancellationToken cancellationToken)
+    {
+        await using Dialect dialect = place.Url is null ? new SqliteDialect(Path.Combine(Path.GetFullPath(place.DataDirectory), FileName)) : new PostgresDialect(place.Url);
+        try
+        {
+            using var session = new SqlSession(dialect.OpenWriter());
+            await ClaimAsync(dialect, session, time, cancellationToken);
+            if (dialect.HasTable(session, "meta"))
+                throw new LockstepException(ErrorCode.AlreadyExists, $"the database {dialect.Name} is not empty; restore into a new one, so that nothing is lost");
+            session.Execute(dialect.BeginWrite);
+            Migrator.Apply(dialect, session, format);
+            session.Execute("DELETE FROM meta");
+            fill(session, dialect);
+            Migrator.Apply(dialect, session);
+            end(session);
+            session.Execute("COMMIT");
+        }
+        catch (Exception e) when (e is not LockstepException && dialect.Unavailable(e) is { } reason)
+        {
+            throw new LockstepException(ErrorCode.Unavailable, $"the database {dialect.Name} can't be written: {reason}", e);
+        }
+    }
+}
