@@ -181,16 +181,31 @@ internal static class Jwe
 
     private static JsonDocument? ParseObject(byte[] json)
     {
+        JsonDocument? document = null;
         try
         {
-            var document = JsonDocument.Parse(json, s_strict);
-            if (document.RootElement.ValueKind == JsonValueKind.Object) return document;
-            document.Dispose();
-            return null;
+            document = JsonDocument.Parse(json, s_strict);
+            if (document.RootElement.ValueKind == JsonValueKind.Object)
+            {
+                ReadNames(document.RootElement);
+                return document;
+            }
         }
-        catch (JsonException)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            return null;
+            // The second: half a surrogate pair in an escape.
+        }
+        document?.Dispose();
+        return null;
+    }
+
+    // Escapes in names are looked at when a member is looked for: all are read before any is.
+    private static void ReadNames(JsonElement element)
+    {
+        foreach (var member in element.EnumerateObject())
+        {
+            _ = member.Name;
+            if (member.Value.ValueKind == JsonValueKind.Object) ReadNames(member.Value);
         }
     }
 

@@ -57,6 +57,19 @@ internal sealed class ServerFrame
     /// <exception cref="JsonException">It is not one JSON object, or a member has another type. The text of the exception holds no value.</exception>
     public static ServerFrame? Read(ReadOnlySpan<byte> utf8)
     {
+        try
+        {
+            return ReadFrame(utf8);
+        }
+        catch (InvalidOperationException e)
+        {
+            // Half a surrogate pair in an escape is told so.
+            throw new JsonException("A frame holds a text that is not Unicode.", e);
+        }
+    }
+
+    private static ServerFrame? ReadFrame(ReadOnlySpan<byte> utf8)
+    {
         var reader = new Utf8JsonReader(utf8);
         if (OpOf(reader) is not { } op || !s_ops.Contains(op)) return null;
         var frame = new ServerFrame { Op = op };

@@ -78,19 +78,28 @@ internal sealed class Authenticator
     /// <summary>Whether it permits something else than when it was identified: who goes on with it must be identified anew.</summary>
     public bool HasOtherGrant(Caller caller) => caller.Issued is null ? _tokens.HasOtherGrant(caller) : IssuedCallers.HasOtherGrant(caller, _tokens.Roles);
 
-    /// <summary>Refuses, before something leaves, a caller whose token was rolled, revoked or killed since the request began.</summary>
-    /// <exception cref="LockstepException">unauthenticated.</exception>
+    /// <summary>Refuses, before something leaves, a caller whose token was rolled, revoked or killed since the request began, or permits something else now.</summary>
+    /// <exception cref="LockstepException">unauthenticated; unavailable when it must be asked again.</exception>
     public void EnsureCurrent(Caller caller)
     {
         if (!IsCurrent(caller)) throw NotCurrent(caller);
+        EnsureSameGrant(caller);
     }
 
     /// <summary>The same inside the transaction of what it is about to write.</summary>
-    /// <exception cref="LockstepException">unauthenticated.</exception>
+    /// <exception cref="LockstepException">unauthenticated; unavailable when it must be asked again.</exception>
     public void EnsureCurrent(SqlSession session, Caller caller)
     {
         if (caller.IsSystem) return;
         if (caller.Issued is null ? !_tokens.IsCurrent(session, caller) : caller.ExpiresAt <= _time.GetUtcNow() || Kills.Reach(session, caller)) throw NotCurrent(caller);
+        EnsureSameGrant(caller);
+    }
+
+    // No reason to take the token for dead: asked again, it is answered by what its roles say now.
+    private void EnsureSameGrant(Caller caller)
+    {
+        if (HasOtherGrant(caller))
+            throw new LockstepException(ErrorCode.Unavailable, $"what the token '{caller.Name}' may do has changed while this was under way; nothing was done: ask again");
     }
 
     private async ValueTask<Authentication> VerifyAsync(string token, IPAddress? address, CancellationToken cancellationToken)

@@ -18,19 +18,22 @@ internal sealed record KillScope
 
     public ImmutableArray<string>? Environments { get; init; }
 
-    /// <summary>Whether a token is in it: one that could be used for one of the services in one of the environments, or that the issuer issued.</summary>
-    public bool Holds(Grant grant, Issuance? issued) =>
-        (Issuer is null || (issued?.Issuer == Issuer && (Subject is null || issued.Subject == Subject))) && Reaches(grant);
+    /// <summary>Whether a service token is in it: one that could be used for one of the services in one of the environments.</summary>
+    public bool Holds(Grant grant) => Issuer is null && grant.Roles.Any(Reaches);
+
+    /// <summary>Whether it says of which issuer's tokens it is about, and that is another.</summary>
+    public bool IsOfOther(Issuance issued) => Issuer is not null && (issued.Issuer != Issuer || (Subject is not null && issued.Subject != Subject));
 
     public override string ToString() => (Issuer, Subject, Services, Environments) is (null, null, null, null)
         ? "everything"
         : string.Join(", ", new[] { Part("issuer", Issuer), Part("subject", Subject), Part("services", Join(Services)), Part("environments", Join(Environments)) }.OfType<string>());
 
-    private bool Reaches(Grant grant)
+    /// <summary>Whether a role, as a token narrows it, could be used for one of the services in one of the environments.</summary>
+    public bool Reaches(RoleGrant role)
     {
         foreach (var service in Services is { } services ? services.CastArray<string?>() : s_any)
             foreach (var environment in Environments is { } environments ? environments.CastArray<string?>() : s_any)
-                if (grant.Roles.Any(r => r.Names(service, environment))) return true;
+                if (role.Names(service, environment)) return true;
         return false;
     }
 
@@ -58,13 +61,15 @@ internal sealed class Kills
     /// <param name="scope">Which tokens.</param>
     /// <param name="at">Until when issued.</param>
     /// <param name="spared">The id of the caller's own token.</param>
-    public static Kill Write(SqlSession session, KillScope scope, DateTimeOffset at, string spared)
+    /// <param name="roles">The roles as they are: what becomes of one later revives nobody.</param>
+    public static Kill Write(SqlSession session, KillScope scope, DateTimeOffset at, string spared, RoleSet roles)
     {
-        var kill = new Kill(Counters.Next(session, "kills"), at, scope, spared);
+        var reached = roles.All.Where(r => scope.Reaches(new RoleGrant(r, TokenLimits.None))).Select(r => r.Name);
+        var kill = new Kill(Counters.Next(session, "kills"), at, scope, spared, [.. reached]);
         session.Execute(
-            "INSERT INTO kills (seq, at, issuer, subject, services, environments, spared) VALUES (@seq, @at, @issuer, @subject, @services, @environments, @spared)",
+            "INSERT INTO kills (seq, at, issuer, subject, services, environments, spared, roles) VALUES (@seq, @at, @issuer, @subject, @services, @environments, @spared, @roles)",
             ("seq", kill.Seq), ("at", at.ToUnixTimeMilliseconds()), ("issuer", scope.Issuer), ("subject", scope.Subject),
-            ("services", Text(scope.Services)), ("environments", Text(scope.Environments)), ("spared", spared));
+            ("services", Text(scope.Services)), ("environments", Text(scope.Environments)), ("spared", spared), ("roles", Text(kill.Roles)));
         return kill;
     }
 
@@ -84,18 +89,23 @@ internal sealed class Kills
     {
         if (caller.Issued is not { } issued) return false;
         foreach (var kill in kills)
-            if (issued.At <= kill.At + s_skew && kill.Spared != caller.TokenId && kill.Scope.Holds(caller.Grant.Whole ?? caller.Grant, issued)) return true;
+            if (issued.At <= kill.At + s_skew && kill.Spared != caller.TokenId && !kill.Scope.IsOfOther(issued) && IsReached(kill, caller.Grant, issued)) return true;
         return false;
+
+        // By what it could do wherever it is used from, when it was killed or now.
+        static bool IsReached(Kill kill, Grant grant, Issuance issued) =>
+            (grant.Whole ?? grant).Roles.Any(kill.Scope.Reaches) || issued.Rules.Any(r => kill.Roles.Contains(r.Role, StringComparer.Ordinal));
     }
 
     private static List<Kill> Read(SqlSession session, long since) => session.Query(
-        "SELECT seq, at, issuer, subject, services, environments, spared FROM kills WHERE at >= @since ORDER BY seq DESC", Read, ("since", since));
+        "SELECT seq, at, issuer, subject, services, environments, spared, roles FROM kills WHERE at >= @since ORDER BY seq DESC", Read, ("since", since));
 
     private static Kill Read(DbDataReader row) => new(
         row.GetInt64(0),
         row.Time(1),
         new KillScope { Issuer = row.TextOrNull(2), Subject = row.TextOrNull(3), Services = Names(row.TextOrNull(4)), Environments = Names(row.TextOrNull(5)) },
-        row.TextOrNull(6));
+        row.TextOrNull(6),
+        Names(row.TextOrNull(7)) ?? []);
 
     // Names hold no space.
     private static string? Text(ImmutableArray<string>? names) => names is { } some ? string.Join(' ', some) : null;
@@ -103,5 +113,5 @@ internal sealed class Kills
     private static ImmutableArray<string>? Names(string? text) => text is null ? null : [.. text.Split(' ')];
 }
 
-/// <summary>A kill as it is kept. <paramref name="Spared"/>: the id of the one who called for it.</summary>
-internal sealed record Kill(long Seq, DateTimeOffset At, KillScope Scope, string? Spared);
+/// <summary>A kill as it is kept. <paramref name="Spared"/>: the id of the one who called for it; <paramref name="Roles"/>: those that could be used in its scope then.</summary>
+internal sealed record Kill(long Seq, DateTimeOffset At, KillScope Scope, string? Spared, ImmutableArray<string> Roles);

@@ -91,6 +91,9 @@ internal sealed class RoleGrant
         if (Has(other, Permission.SecretRead, Permission.SecretReveal, Permission.SecretWrite)
             && !Within(other.Role.Secrets, other.Limits.Secrets, Role.Secrets, Limits.Secrets))
             return Beyond("secrets", Role.Secrets, Limits.Secrets);
+        // Of these two, over everything is more than over much, whatever else comes with it.
+        if (other.ReachesEverything && !ReachesEverything && Has(other, Permission.AuditRead, Permission.TokenWrite))
+            return "audit:read and token:write over everything are not yours to give; limit its services, environments or secrets";
         foreach (var own in new[] { Role.Cidrs, Limits.Cidrs })
             if (!Networks.Cover(own, other.Role.Cidrs) && !Networks.Cover(own, other.Limits.Cidrs))
                 return "its cidrs go beyond yours, " + string.Join(", ", own);

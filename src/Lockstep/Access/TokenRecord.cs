@@ -63,7 +63,9 @@ internal sealed record TokenRecord
 
     public override string ToString() => $"{Name} ({Id})";
 
-    public static List<TokenRecord> All(SqlSession session) => session.Query($"SELECT {Columns} FROM tokens ORDER BY name", Read);
+    /// <summary>All but derived ones that have expired.</summary>
+    public static List<TokenRecord> All(SqlSession session, DateTimeOffset now) =>
+        session.Query($"SELECT {Columns} FROM tokens WHERE parent IS NULL OR expires_at > @now ORDER BY name", Read, ("now", Millis(now)));
 
     public static TokenRecord? Find(SqlSession session, string name) =>
         session.First($"SELECT {Columns} FROM tokens WHERE name = @name", Read, ("name", name));
@@ -76,6 +78,14 @@ internal sealed record TokenRecord
         "SELECT COUNT(*) FROM tokens WHERE root = @root AND expires_at > @now AND revoked_at IS NULL", r => r.GetInt64(0), ("root", root), ("now", Millis(now)));
 
     public static void Delete(SqlSession session, string id) => session.Execute("DELETE FROM tokens WHERE id = @id", ("id", id));
+
+    /// <summary>Deletes derived tokens that have expired so long ago that nothing is on the record of them any more.</summary>
+    public static void DeleteExpired(SqlSession session, DateTimeOffset before) =>
+        session.Execute("DELETE FROM tokens WHERE parent IS NOT NULL AND expires_at <= @before", ("before", Millis(before)));
+
+    /// <summary>Frees the name of a derived token that has expired. The row stays: by it is known what its parent's holder was given.</summary>
+    public static void FreeName(SqlSession session, TokenRecord ended) =>
+        session.Execute("UPDATE tokens SET name = @name WHERE id = @id", ("id", ended.Id), ("name", $"{ended.Name} ({ended.Id})"));
 
     /// <summary>Inserts the row, or changes what can change of it.</summary>
     public void Save(SqlSession session) => session.Execute(

@@ -25,8 +25,8 @@ internal sealed class TokenSnapshot
     /// <summary>The same tokens under other roles.</summary>
     public TokenSnapshot With(RoleSet roles) => With(roles, [.. Entries.Select(e => e.Record)]);
 
-    /// <summary>These tokens, as the database has them.</summary>
-    public TokenSnapshot With(RoleSet roles, IReadOnlyList<TokenRecord> records)
+    /// <summary>These tokens, as the database has them; <paramref name="order"/>: since when, null when nothing new is known of them.</summary>
+    public TokenSnapshot With(RoleSet roles, IReadOnlyList<TokenRecord> records, long? order = null)
     {
         var all = records.ToDictionary(r => r.Id, StringComparer.Ordinal);
         var next = new TokenSnapshot(roles, new(StringComparer.Ordinal));
@@ -38,7 +38,7 @@ internal sealed class TokenSnapshot
         {
             if (next._byId.TryGetValue(record.Id, out var done)) return done;
             var parent = record.Parent is { } id && all.TryGetValue(id, out var of) ? Add(of) : null;
-            return next._byId[record.Id] = Entry(roles, record, parent, Find(record.Id)?.Order ?? 0);
+            return next._byId[record.Id] = Entry(roles, record, parent, order ?? Find(record.Id)?.Order ?? 0);
         }
     }
 

@@ -10,8 +10,7 @@ internal sealed partial class TokenTable
     /// <summary>The longest that a derived token lives, renewals included.</summary>
     public static readonly TimeSpan MaxDerivedLife = TimeSpan.FromDays(32);
 
-    /// <summary>How many tokens there may be that were created, how many with derived ones, and how many derived from one that was created, at any depth.</summary>
-    public const int MaxCreated = 20_000;
+    /// <summary>How many tokens there may be at a time, created and derived each, and how many derived from one that was created, at any depth.</summary>
     public const int MaxTokens = 50_000;
     public const int MaxDerived = 10_000;
 
@@ -33,8 +32,7 @@ internal sealed partial class TokenTable
             throw new LockstepException(ErrorCode.BadRequest, $"role: there is no role of that name; there are {string.Join(", ", Roles.All.Select(r => r.Name))}.");
         if (request.ExpiresIn is { } lifetime && (lifetime <= TimeSpan.Zero || lifetime > TimeSpan.FromDays(36500)))
             throw new LockstepException(ErrorCode.BadRequest, "expiresIn: must be more than 0 and at most 100 years.");
-        if (_snapshot.Entries.Count >= MaxCreated && _snapshot.Entries.Count(e => e.Record.Parent is null) >= MaxCreated)
-            throw new LockstepException(ErrorCode.Conflict, $"there are {MaxCreated:N0} tokens, as many as there may be");
+        EnsureRoom(derived: false);
         var (limits, error) = TokenRecord.Limits(request.Services, request.Environments, request.Secrets, request.Cidrs);
         if (error is not null) throw new LockstepException(ErrorCode.BadRequest, error + ".");
         creator.EnsureCovers(Quote(request.Name, role.Name), new Grant(role, limits));
@@ -47,7 +45,8 @@ internal sealed partial class TokenTable
                 throw new LockstepException(ErrorCode.AlreadyExists,
                     $"A token named '{request.Name}' exists{(replaced.RevokedAt is null ? "" : " (revoked)")}; roll it for a new secret, or choose another name.");
             }
-            TokenRecord.Delete(session, replaced.Id);
+            if (replaced.Parent is null) TokenRecord.Delete(session, replaced.Id);
+            else TokenRecord.FreeName(session, replaced);
         }
 
         var token = ServiceToken.Create();
@@ -139,14 +138,19 @@ internal sealed partial class TokenTable
         if (TokenRecord.Limits(record.Services, record.Environments, record.Secrets, record.Cidrs).Error is { } error) throw new LockstepException(ErrorCode.BadRequest, error + ".");
         if (Roles.Find(record.Role) is null) throw new LockstepException(ErrorCode.BadRequest, $"role: there is no role '{record.Role}'");
         creator.EnsureCovers(Quote(name, record.Role), record.GrantUnder(Roles, within: null));
-        if (TokenRecord.Find(session, name) is not null) throw new LockstepException(ErrorCode.AlreadyExists, $"A token named '{name}' exists; choose another name, or none.");
-        if (_snapshot.Entries.Count >= MaxTokens)
-            throw new LockstepException(ErrorCode.Conflict, $"there are {MaxTokens:N0} tokens, as many as there may be; let derived ones expire");
+        var replaced = TokenRecord.Find(session, name);
+        if (replaced is not null)
+        {
+            // One that was created keeps its name for who created it.
+            if (replaced.Parent is null || !(replaced.ExpiresAt <= now)) throw new LockstepException(ErrorCode.AlreadyExists, $"A token named '{name}' exists; choose another name, or none.");
+            TokenRecord.FreeName(session, replaced);
+        }
+        EnsureRoom(derived: true);
         if (TokenRecord.CountDerived(session, record.Root!, now) >= MaxDerived)
             throw new LockstepException(ErrorCode.Conflict, $"{MaxDerived:N0} tokens derive from the one that '{parent.Name}' goes back to, as many as may; let some expire, or revoke them");
         if (Depth(session, record) > MaxDepth) throw new LockstepException(ErrorCode.Conflict, $"a derived token may stand at most {MaxDepth} below one that was created");
         var token = ServiceToken.Create();
-        return Save(session, record with { Id = token.Id.ToString(), Hash = token.Hash() }, token, replaced: null);
+        return Save(session, record with { Id = token.Id.ToString(), Hash = token.Hash() }, token, replaced?.Id);
     }
 
     /// <summary>Makes the caller's own token live on, for as long as it was made for, or <paramref name="expiresIn"/> when that is less.</summary>
@@ -167,7 +171,7 @@ internal sealed partial class TokenTable
 
     /// <summary>Ends every token in the scope but the caller's own and those that it was derived from.</summary>
     public List<TokenChange> Kill(SqlSession session, Caller caller, KillScope scope) =>
-        [.. InScope(TokenRecord.All(session), caller, scope).Select(r => Save(session, r with { PreviousHash = null, PreviousUntil = null, RevokedAt = time.GetUtcNow() }, token: null, replaced: null))];
+        [.. InScope(TokenRecord.All(session, time.GetUtcNow()), caller, scope).Select(r => Save(session, r with { PreviousHash = null, PreviousUntil = null, RevokedAt = time.GetUtcNow() }, token: null, replaced: null))];
 
     /// <summary>The tokens that <see cref="Kill"/> would end now.</summary>
     public List<TokenRecord> InScope(Caller caller, KillScope scope) => [.. InScope(All, caller, scope)];
@@ -178,7 +182,7 @@ internal sealed partial class TokenTable
         var byId = records.ToDictionary(r => r.Id, StringComparer.Ordinal);
         var spared = new HashSet<string>(StringComparer.Ordinal);
         for (var id = caller.TokenId; id is not null && spared.Add(id); id = byId.GetValueOrDefault(id)?.Parent) { }
-        return records.Where(r => r.RevokedAt is null && !(r.ExpiresAt <= now) && !spared.Contains(r.Id) && scope.Holds(GrantOf(r), issued: null));
+        return records.Where(r => r.RevokedAt is null && !(r.ExpiresAt <= now) && !spared.Contains(r.Id) && scope.Holds(GrantOf(r)));
     }
 
     private static LockstepException NotFound(string name) => new(ErrorCode.NotFound, $"There is no token named '{name}'.");
@@ -195,6 +199,14 @@ internal sealed partial class TokenTable
     {
         record.Save(session);
         return new TokenChange(record, token, replaced, NextOrder());
+    }
+
+    // Each kind by itself: who may do no more than derive must not keep others from creating.
+    private void EnsureRoom(bool derived)
+    {
+        var there = _snapshot.Entries;
+        if (there.Count >= MaxTokens && there.Count(e => e.Record.Parent is not null == derived) >= MaxTokens)
+            throw new LockstepException(ErrorCode.Conflict, $"there are {MaxTokens:N0} {(derived ? "derived" : "created")} tokens, as many as there may be; let some expire, or revoke what nobody needs");
     }
 
     private static int Depth(SqlSession session, TokenRecord record)

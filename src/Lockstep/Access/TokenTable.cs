@@ -39,10 +39,15 @@ internal sealed partial class TokenTable(RoleSet roles, TimeProvider time)
     /// <summary>Takes everything from the database: at start, or on the writer when it is not sure what was committed.</summary>
     public void Load(SqlSession session)
     {
-        var now = time.GetUtcNow();
-        var records = TokenRecord.All(session).Where(r => r.Parent is null || r.ExpiresAt > now).ToList();
+        var records = TokenRecord.All(session, time.GetUtcNow());
         var stored = RoleStore.All(session);
-        lock (_swap) _snapshot = _snapshot.With(_snapshot.Roles.WithStored(stored.Select(r => r.Options)), records);
+        // What was committed before it is in it: applied late, it must not undo what came after.
+        var order = NextOrder();
+        lock (_swap)
+        {
+            _rolesOrder = order;
+            _snapshot = _snapshot.With(_snapshot.Roles.WithStored(stored.Select(r => r.Options)), records, order);
+        }
         Changed?.Invoke();
     }
 

@@ -19,7 +19,7 @@ internal sealed partial class Gate
         var (ended, kill) = await WriteTokensAsync(session =>
         {
             var ended = Tokens.Kill(session, call.Caller, scope);
-            var kill = Kills.Write(session, scope, Time.GetUtcNow(), call.Caller.TokenId);
+            var kill = Kills.Write(session, scope, Time.GetUtcNow(), call.Caller.TokenId, Tokens.Roles);
             ReleaseStore.WriteJournal(session, null, "token", call.Caller.Name, Time.GetUtcNow(), $"kill {scope}");
             Record(session, call, Entry(call, "kill", scope.ToString()) with { Detail = Names(ended) });
             return (ended, kill);

@@ -44,7 +44,7 @@ internal sealed partial class Gate
         await ChangeRolesAsync(call, "role.delete", name, session =>
         {
             call.Caller.EnsureCovers($"the role '{name}'", new Grant(role, TokenLimits.None));
-            var holders = TokenRecord.All(session).Where(t => t.Role == name && t.RevokedAt is null && !(t.ExpiresAt <= Time.GetUtcNow())).ToList();
+            var holders = TokenRecord.All(session, Time.GetUtcNow()).Where(t => t.Role == name && t.RevokedAt is null && !(t.ExpiresAt <= Time.GetUtcNow())).ToList();
             if (holders.Count > 0 && !force)
             {
                 throw new LockstepException(ErrorCode.Conflict, $"{holders.Count} tokens have the role '{name}' ({string.Join(", ", holders.Take(10).Select(t => t.Name))}{(holders.Count > 10 ? " …" : "")}) "

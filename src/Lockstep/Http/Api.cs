@@ -77,6 +77,12 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
             context.Response.StatusCode = e.StatusCode;
             await Problems.WriteForStatusAsync(context);
         }
+        catch (IOException e) when (e.InnerException is OverflowException)
+        {
+            // A chunk whose size no number holds.
+            context.Response.StatusCode = StatusCodes.Status400BadRequest;
+            await Problems.WriteForStatusAsync(context);
+        }
         catch (Exception e) when (context.RequestAborted.IsCancellationRequested && e is OperationCanceledException or IOException)
         {
             // The client is gone; there is nobody to tell.

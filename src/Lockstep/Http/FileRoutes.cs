@@ -25,7 +25,6 @@ internal sealed class FileRoutes(Gate.Gate gate)
         var file = await gate.ReadFileAsync(call, PathOf(context), Label(context), context.RequestAborted);
         var response = context.Response;
         response.Headers.ETag = file.ETag;
-        response.Headers.CacheControl = "no-store";
         response.Headers["Lockstep-Release"] = file.Release.ToString(System.Globalization.CultureInfo.InvariantCulture);
         // RFC 9110: If-None-Match compares weakly; caches on the way may have made the ETag weak.
         if (context.Request.Headers.IfNoneMatch is { Count: > 0 } etags && (Lists(etags, file.ETag) || Lists(etags, "W/" + file.ETag)))
@@ -35,7 +34,6 @@ internal sealed class FileRoutes(Gate.Gate gate)
         }
         // As bytes, whatever they are: nothing that a browser would run.
         response.ContentType = "application/octet-stream";
-        response.Headers.XContentTypeOptions = "nosniff";
         response.ContentLength = file.Content.Length;
         await response.Body.WriteAsync(file.Content, context.RequestAborted);
     }

@@ -40,11 +40,12 @@ internal static class Problems
             context.Abort();
             return false;
         }
-        var allow = response.Headers.Allow;
+        // What was said before of the connection and the resource stays true.
+        var (allow, connection) = (response.Headers.Allow, response.Headers.Connection);
         response.Clear();
-        response.Headers.Allow = allow;
+        SecurityHeaders.Set(context);
+        (response.Headers.Allow, response.Headers.Connection) = (allow, connection);
         response.StatusCode = error.Code.Status;
-        response.Headers.CacheControl = "no-store";
         if (error.Code == ErrorCode.Unauthenticated) response.Headers.WWWAuthenticate = challenge;
         if ((error.RetryAfter ?? (error.Code == ErrorCode.Unavailable ? s_retry : null)) is { } wait)
             response.Headers.RetryAfter = Math.Max(1, (long)Math.Ceiling(wait.TotalSeconds)).ToString(CultureInfo.InvariantCulture);

@@ -24,7 +24,6 @@ internal static class Responses
         context.Response.StatusCode = status;
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = bytes.Length;
-        context.Response.Headers.CacheControl = "no-store";
         return context.Response.Body.WriteAsync(bytes, context.RequestAborted).AsTask();
     }
 
@@ -33,7 +32,6 @@ internal static class Responses
     {
         var response = context.Response;
         response.Headers.ETag = read.Document.ETag;
-        response.Headers.CacheControl = "no-store";
         var head = Encode(read.Head);
         response.Headers["Lockstep-Release"] = head.Release;
         if (read.Head.Stale is { } stale) response.Headers["Lockstep-Stale"] = stale.Since.UtcDateTime.ToString("O", CultureInfo.InvariantCulture);

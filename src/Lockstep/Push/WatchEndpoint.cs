@@ -67,7 +67,6 @@ internal sealed class WatchEndpoint(WatchHub hub)
         {
             var subscription = hub.Subscribe(watcher, 0, key, held, reports: false);
             context.Response.ContentType = "text/event-stream";
-            context.Response.Headers.CacheControl = "no-store";
             // What nginx knows by this name: pass on what comes, at once.
             context.Response.Headers["X-Accel-Buffering"] = "no";
             await watcher.SendAsync(ServerFrame.Welcome(hub.Gate.Database.Epoch, WatchLimits.Ping), context.RequestAborted);

@@ -16,6 +16,9 @@ internal static class SecretCatalog
     // A page ends after so many ids were looked at, so that a filter that matches nothing stays a short read.
     private const int MaxScan = 20_000;
     private const int Batch = 500;
+    // A match takes time linear in the text, but a hostile pattern's may be long: the page ends then, too.
+    private static readonly TimeSpan s_filterTime = TimeSpan.FromSeconds(1);
+
     private const string Columns =
         "s.id, s.mount, s.latest, (SELECT MAX(v.version) FROM secret_versions v WHERE v.id = s.id AND v.state = 'active'), s.created_at, s.created_by, s.deleted_at";
 
@@ -50,6 +53,7 @@ internal static class SecretCatalog
         var after = IdText("after", query.After);
         var filter = Compile(query.Filter);
         var items = new List<SecretInfo>();
+        var begun = TimeProvider.System.GetTimestamp();
         for (var scanned = 0; scanned < MaxScan; scanned += Batch)
         {
             cancellationToken.ThrowIfCancellationRequested();
@@ -60,9 +64,9 @@ internal static class SecretCatalog
             foreach (var row in rows)
             {
                 // Only now is it known that there is one more: a page that ends with the last one has no next.
-                if (items.Count == query.Limit) return new(items, after);
+                if (items.Count == query.Limit || (filter is not null && TimeProvider.System.GetElapsedTime(begun) > s_filterTime)) return new(items, after);
                 after = row.Id.Value;
-                if (visible(row.Id) && (filter is null || filter.IsMatch(after))) items.Add(row with { Versions = Versions(session, row.Id, VersionsPerListedItem) });
+                if (visible(row.Id) && (filter is null || IsMatch(filter, after))) items.Add(row with { Versions = Versions(session, row.Id, VersionsPerListedItem) });
             }
             if (rows.Count < Batch) return new(items, null);
         }
@@ -114,6 +118,18 @@ internal static class SecretCatalog
         return text.Length <= SecretId.MaxLength && text.All(c => c is > ' ' and < '\x7f')
             ? text
             : throw new LockstepException(ErrorCode.BadRequest, $"{name} must be (the start of) a secret id: at most 255 printable ASCII characters.");
+    }
+
+    private static bool IsMatch(Regex filter, string id)
+    {
+        try
+        {
+            return filter.IsMatch(id);
+        }
+        catch (RegexMatchTimeoutException e)
+        {
+            throw new LockstepException(ErrorCode.BadRequest, "filter takes too long to be looked for in an id; write a simpler one.", e);
+        }
     }
 
     private static Regex? Compile(string? filter)

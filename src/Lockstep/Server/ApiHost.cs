@@ -32,6 +32,7 @@ internal sealed class ApiHost : IAsyncDisposable
         var watchers = new WatchHub(gate, loggers.CreateLogger<WatchHub>());
         var app = WebHosts.Create(options.Listen, tls, loggers, maxConnections: 20_000);
         if (!options.TrustedProxies.IsEmpty) app.UseForwardedHeaders(Forwarded(options.TrustedProxies));
+        app.UseSecurityHeaders();
         app.Use(async (context, next) =>
         {
             // Who comes again on the connection it has would not find the other server that it should go to.

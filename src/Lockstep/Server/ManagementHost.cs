@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Lockstep.Http;
 using Lockstep.Settings;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
@@ -20,6 +21,7 @@ internal sealed class ManagementHost : IAsyncDisposable
         ListenAddress listen, TlsCertificate? tls, (Health Health, OpenMetrics Metrics) parts, ILoggerFactory loggers, CancellationToken cancellationToken)
     {
         var app = WebHosts.Create(listen, tls, loggers, maxConnections: 256);
+        app.UseSecurityHeaders();
         MapHealth(app, parts.Health, withReasons: true);
         app.MapGet("/metrics", context =>
         {
@@ -58,7 +60,6 @@ internal sealed class ManagementHost : IAsyncDisposable
     {
         context.Response.StatusCode = ok ? 200 : 503;
         context.Response.ContentType = "application/json";
-        context.Response.Headers.CacheControl = "no-store";
         await using var json = new Utf8JsonWriter(context.Response.BodyWriter);
         json.WriteStartObject();
         json.WriteString("status", status);

@@ -17,6 +17,9 @@ internal static class WebHosts
     /// <summary>The largest request body; secrets have a lower limit of their own.</summary>
     public const int MaxBody = 1024 * 1024;
 
+    // A line ends with CR LF. A proxy that reads a lone LF differently would see other headers, and other requests, than this server.
+    static WebHosts() => AppContext.SetSwitch("Microsoft.AspNetCore.Server.Kestrel.DisableHttp1LineFeedTerminators", true);
+
     /// <summary>A listener that is not started yet; https shows <paramref name="tls"/>.</summary>
     public static WebApplication Create(ListenAddress listen, TlsCertificate? tls, ILoggerFactory loggers, int maxConnections)
     {

@@ -21,4 +21,15 @@ internal static class Routes
         return [.. ((IEndpointRouteBuilder)app).DataSources.SelectMany(d => d.Endpoints).Cast<RouteEndpoint>()
             .SelectMany(e => e.Metadata.GetMetadata<HttpMethodMetadata>()!.HttpMethods.Select(m => (m, e.RoutePattern.RawText!)))];
     }
+
+    /// <summary>A path of a pattern, with something that may stand in each of its places.</summary>
+    public static string Fill(string pattern) => string.Join('/', pattern.Split('/').Select(part => part switch
+    {
+        "{n}" => "1",
+        "{service}" => "a",
+        "{env}" => "dev",
+        "{**path}" => pattern.StartsWith("/spring", StringComparison.Ordinal) ? "a/dev" : "a.yml",
+        ['{', ..] => "one",
+        _ => part,
+    }));
 }

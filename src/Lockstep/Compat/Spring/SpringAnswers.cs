@@ -22,7 +22,6 @@ internal static class SpringAnswers
     {
         context.Response.ContentType = contentType;
         context.Response.ContentLength = bytes.Length;
-        context.Response.Headers.CacheControl = "no-store";
         return context.Response.Body.WriteAsync(bytes, context.RequestAborted).AsTask();
     }
 

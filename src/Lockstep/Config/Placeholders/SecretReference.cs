@@ -43,10 +43,13 @@ internal static class SecretReference
     public static string Write(SecretRef reference)
     {
         var text = new StringBuilder("${secret:").Append(reference.Id.Value);
-        if (reference.Field is { } field) text.Append('#').Append(Uri.EscapeDataString(field).Replace("~", "%7E", StringComparison.Ordinal));
+        if (reference.Field is { } field) text.Append('#').Append(Escape(field));
         if (reference.Version is { } version) text.Append(CultureInfo.InvariantCulture, $"@{version}");
         return text.Append('}').ToString();
     }
+
+    // As short as it can be, so that what was read is never too long to be read again.
+    private static string Escape(string field) => new StringBuilder(Uri.EscapeDataString(field)).Replace("~", "%7E").Replace("%2B", "+").Replace("%3D", "=").ToString();
 
     private static int Version(ReadOnlySpan<char> text) =>
         int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var version) && version >= 1

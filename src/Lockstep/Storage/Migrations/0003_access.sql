@@ -30,5 +30,6 @@ CREATE TABLE kills (
   subject {text},
   services {text},
   environments {text},
-  spared {text}
+  spared {text},
+  roles {text}
 );
