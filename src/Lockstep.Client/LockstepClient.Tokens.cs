@@ -46,12 +46,4 @@ public sealed partial class LockstepClient
     /// <summary>Ends a token now.</summary>
     public async Task RevokeTokenAsync(string name, CancellationToken cancellationToken = default) =>
         (await SendAsync(HttpMethod.Delete, new Route("v1/tokens").Segment("the token", name), null, cancellationToken)).Dispose();
-
-    /// <summary>Entries of the record, newest first, at most 1000; <see cref="Page{T}.Next"/> as <paramref name="after"/> leads to older ones.</summary>
-    public Task<Page<AuditEntryInfo>> ListAuditAsync(string? after = null, int? limit = null, CancellationToken cancellationToken = default) =>
-        GetAsync(new Route("v1/audit").Query("after", after).Query("limit", limit), LockstepJson.Tolerant.AuditPage, cancellationToken);
-
-    /// <summary>Whether the record is as it was written.</summary>
-    public Task<AuditVerification> VerifyAuditAsync(CancellationToken cancellationToken = default) =>
-        GetAsync(new Route("v1/audit/verify"), LockstepJson.Tolerant.AuditVerification, cancellationToken);
 }

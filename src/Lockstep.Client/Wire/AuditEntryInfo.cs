@@ -50,4 +50,7 @@ public sealed record AuditEntryInfo
 
     /// <summary>Anything else, in words.</summary>
     public string? Detail { get; init; }
+
+    /// <summary>The id of the token that <see cref="TokenId"/> was derived from.</summary>
+    public string? Parent { get; init; }
 }

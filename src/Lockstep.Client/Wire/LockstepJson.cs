@@ -17,6 +17,7 @@ namespace Lockstep.Client;
 [JsonSerializable(typeof(AuditVerification))]
 [JsonSerializable(typeof(CanResult))]
 [JsonSerializable(typeof(ConfigDiff))]
+[JsonSerializable(typeof(ExposureReport))]
 [JsonSerializable(typeof(FleetPage))]
 [JsonSerializable(typeof(KillReport))]
 [JsonSerializable(typeof(KillRequest))]

@@ -43,8 +43,8 @@ internal static class IssuedCallers
         Usage = usage ?? new TokenUsage(),
     };
 
-    // One id for all tokens of a subject: what it was given is asked for by it. Neither part holds a line break.
-    private static string IdOf(string issuer, string subject) =>
+    /// <summary>One id for all tokens of a subject: what it was given is asked for by it. Neither part holds a line break.</summary>
+    public static string IdOf(string issuer, string subject) =>
         "jwt_" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes($"{issuer}\n{subject}")).AsSpan(0, 12));
 
     private sealed record Made(RoleSet Roles, Caller? Caller);

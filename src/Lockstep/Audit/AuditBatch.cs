@@ -12,12 +12,16 @@ internal sealed class AuditBatch
     private readonly Dictionary<AuditEntry, Folded> _foldable = new(SameEvent.Instance);
     private readonly List<Folded> _all = [];
     private readonly TaskCompletionSource _written = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly TaskCompletionSource _delivered = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>How many entries it has come to.</summary>
     public int Count => _all.Count;
 
-    /// <summary>Completes when all of it is durable, or fails when none of it is.</summary>
+    /// <summary>Completes when all of it is durable in the database, or fails when none of it is.</summary>
     public Task Written => _written.Task;
+
+    /// <summary>Completes when every sink has all of it too; fails when the database has none of it, or a sink not all.</summary>
+    public Task Delivered => _delivered.Task;
 
     public void Add(AuditEntry entry)
     {
@@ -35,13 +39,17 @@ internal sealed class AuditBatch
     /// <summary>The entries in the order of their first events.</summary>
     public List<AuditEntry> Entries() => [.. _all.Select(f => f.ToEntry())];
 
-    public void Complete() => _written.SetResult();
+    public void Complete() => _written.TrySetResult();
+
+    public void Deliver() => _delivered.SetResult();
 
     public void Fail(Exception reason)
     {
-        _written.SetException(reason);
+        // What is in the database stays so when a sink fails.
+        _written.TrySetException(reason);
+        _delivered.SetException(reason);
         // Whoever waited may have been cancelled meanwhile.
-        _ = _written.Task.Exception;
+        _ = (_written.Task.Exception, _delivered.Task.Exception);
     }
 
     private sealed class Folded(AuditEntry first)

@@ -42,4 +42,10 @@ internal sealed record AuditEntry
 
     /// <summary>Anything else, in words; bounded.</summary>
     public string? Detail { get; init; }
+
+    /// <summary>The token that <see cref="TokenId"/> was derived from.</summary>
+    public string? Parent { get; init; }
+
+    /// <summary>What is shown in place of an entry that was changed.</summary>
+    public static AuditEntry Damaged(DateTimeOffset at) => new() { At = at, Action = "damaged", Decision = "", Detail = "the entry is not as it was written; run: lockstep audit verify" };
 }

@@ -9,6 +9,8 @@ namespace Lockstep.Audit;
 /// </summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.CamelCase, DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(AuditEntry))]
+[JsonSerializable(typeof(SignedTail))]
+[JsonSerializable(typeof(Dictionary<string, string>))]
 internal sealed partial class AuditJson : JsonSerializerContext
 {
     public static byte[] Serialize(AuditEntry entry) => JsonSerializer.SerializeToUtf8Bytes(entry, Default.AuditEntry);

@@ -1,5 +1,6 @@
 using System.Data.Common;
 using System.Diagnostics.Metrics;
+using System.Security.Cryptography;
 using Lockstep.Client;
 using Lockstep.Settings;
 using Lockstep.Storage;
@@ -8,8 +9,7 @@ namespace Lockstep.Audit;
 
 /// <summary>
 /// The record. Entries go to this node's chain in the database, either inside the transaction of the write they are about or by
-/// themselves, many to a commit. Checkpoints outside the database, retention and other sinks start from <see cref="AuditChain.Start"/> and
-/// from the one place where entries are written, <see cref="AuditChain.Append"/>.
+/// themselves, many to a commit; from there to the sinks, if there are any.
 /// </summary>
 internal sealed class AuditLog(Database database, byte[] key, string node)
 {
@@ -22,9 +22,51 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     private readonly AuditChain _chain = new(key);
     private readonly Lock _lock = new();
     private AuditBatch? _open;
+    private IReadOnlyList<SinkFollower> _sinks = [];
+    private AuditCheckpoints? _checkpoints;
+    private long _committed;
+    private bool _hasNews;
 
     /// <summary>This node's name in the record.</summary>
     public string Node { get; } = node;
+
+    /// <summary>What tokens were given, by the record.</summary>
+    public Exposure Exposure { get; } = new(database);
+
+    public Database Database => database;
+
+    public AuditChain Chain => _chain;
+
+    public IReadOnlyList<SinkFollower> Sinks => Volatile.Read(ref _sinks);
+
+    /// <summary>Whether a disclosure has to wait for more than the database.</summary>
+    public bool HasSinks => Sinks.Count > 0;
+
+    /// <summary>Why nothing can be disclosed now, although the database may take it: the sink that fails; null: all work.</summary>
+    public (SinkFollower Sink, SinkFailure Failure)? SinkFailure =>
+        Sinks.Select(s => (Sink: s, s.Failure)).Where(s => s.Failure is not null).Select(s => ((SinkFollower, SinkFailure)?)(s.Sink, s.Failure!)).FirstOrDefault();
+
+    /// <summary>How many entries that were waited for the furthest behind of the sinks has not got.</summary>
+    public long SinksBehind
+    {
+        get
+        {
+            lock (_lock) return HasSinks ? Math.Max(0, _committed - Sinks.Min(s => s.Position)) : 0;
+        }
+    }
+
+    /// <summary>A key of its own for each purpose, made of the one of the record, so that all of them stay when the master key changes.</summary>
+    public byte[] Derive(string purpose) =>
+        HKDF.DeriveKey(HashAlgorithmName.SHA256, key, 32, info: System.Text.Encoding.UTF8.GetBytes("lockstep/audit/" + purpose));
+
+    /// <summary>From now on disclosures wait for the sinks too, and <see cref="VerifyAsync"/> looks at them and at the checkpoints.</summary>
+    public void Attach(IReadOnlyList<SinkFollower> sinks, AuditCheckpoints checkpoints)
+    {
+        _checkpoints = checkpoints;
+        Volatile.Write(ref _sinks, sinks);
+        database.Committed = sinks.Count == 0 ? null : WakeSinks;
+        WakeSinks(always: true);
+    }
 
     /// <summary>Appends entries inside a write's own transaction: all is there or nothing.</summary>
     /// <exception cref="LockstepException">unavailable when the database refuses it.</exception>
@@ -32,8 +74,7 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     {
         try
         {
-            _chain.Append(session, Node, entries);
-            s_entries.Add(entries.Count);
+            AppendToChain(session, entries);
         }
         catch (DbException e)
         {
@@ -42,13 +83,15 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     }
 
     /// <summary>
-    /// Appends an entry by itself and completes when it is durable. Everything that waits at the same time shares one commit, and equal
+    /// Appends an entry by itself and completes when it is durable, in the database and in every sink. Everything that waits at the same time shares one commit, and equal
     /// allowed entries (all but time, trace, instances and count) of one commit become one. When the caller gives up waiting, the entry is
-    /// written all the same.
+    /// written all the same. A denial that a sink does not take is no failure: it is in the database, and the sink gets it later.
     /// </summary>
     /// <exception cref="LockstepException">unavailable when the record can't be written.</exception>
     public Task RecordAsync(AuditEntry entry, CancellationToken cancellationToken)
     {
+        var isAllowed = entry.Decision == AuditEntry.Allowed;
+        if (isAllowed && HasSinks && SinkFailure is { } failing) return Task.FromException(failing.Sink.Unavailable(failing.Failure.Reason));
         AuditBatch batch;
         var isNew = false;
         lock (_lock)
@@ -64,11 +107,19 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
             batch.Add(entry);
         }
         if (isNew) _ = WriteAsync(batch);
-        return cancellationToken.CanBeCanceled ? batch.Written.WaitAsync(cancellationToken) : batch.Written;
+        var recorded = isAllowed || !HasSinks ? batch.Delivered : DeniedAsync(batch);
+        return cancellationToken.CanBeCanceled ? recorded.WaitAsync(cancellationToken) : recorded;
     }
 
-    /// <summary>Checks the whole chain of every node, as far as it reached when this was called.</summary>
-    public Task<AuditVerification> VerifyAsync(CancellationToken cancellationToken) => new AuditVerifier(database, _chain).RunAsync(cancellationToken);
+    /// <summary>Checks the whole chain of every node, as far as it reached when this was called, and what is known of it outside the database.</summary>
+    public async Task<AuditVerification> VerifyAsync(CancellationToken cancellationToken)
+    {
+        // Before the record is looked at: what they have is in it.
+        var noted = _checkpoints?.Read() ?? [];
+        var conflicts = Sinks.Select(s => s.Conflict).OfType<AuditBreak>().ToList();
+        var result = await new AuditVerifier(database, _chain, Derive("anchor")).RunAsync(noted, cancellationToken);
+        return result.Valid && conflicts is [var conflict, ..] ? new AuditVerification { Valid = false, FirstBad = conflict } : result;
+    }
 
     /// <summary>Entries that match, newest first, older than <see cref="AuditQuery.Before"/> when that is set.</summary>
     public Task<IReadOnlyList<AuditRecord>> NewestAsync(AuditQuery query, CancellationToken cancellationToken) =>
@@ -78,7 +129,7 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     public Task<IReadOnlyList<AuditRecord>> AfterAsync(AuditQuery query, long seq, CancellationToken cancellationToken) =>
         database.ReadAsync(session => query.After(session, Node, seq), cancellationToken);
 
-    private static LockstepException Unavailable(string reason, Exception? inner = null) =>
+    public static LockstepException Unavailable(string reason, Exception? inner = null) =>
         new(ErrorCode.Unavailable, $"the audit record can't be written ({reason}), so nothing is disclosed or changed; try again, and check the server's database and disk", inner)
         {
             RetryAfter = TimeSpan.FromSeconds(1),
@@ -89,25 +140,59 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     {
         try
         {
-            await database.WriteAsync(
-                session =>
-                {
-                    var entries = Close(batch);
-                    _chain.Append(session, Node, entries);
-                    s_entries.Add(entries.Count);
-                    return true;
-                },
-                CancellationToken.None);
+            var last = await database.WriteAsync(session => AppendToChain(session, Close(batch)), CancellationToken.None);
+            lock (_lock) _committed = Math.Max(_committed, last);
             batch.Complete();
+            if (HasSinks) await Task.WhenAll(Sinks.Select(s => s.ReachAsync(last)));
+            batch.Deliver();
         }
         catch (Exception e)
         {
             // An operation that never ran leaves its batch open.
             _ = Close(batch);
-            batch.Fail(e as LockstepException is { } known && known.Code == ErrorCode.Unavailable
-                ? Unavailable(known.Message.TrimEnd('.'), e)
+            batch.Fail(batch.Written.IsCompletedSuccessfully ? e
+                : e as LockstepException is { } known && known.Code == ErrorCode.Unavailable ? Unavailable(known.Message.TrimEnd('.'), e)
                 : Unavailable("the database refused it", e));
         }
+    }
+
+    private static async Task DeniedAsync(AuditBatch batch)
+    {
+        await batch.Written;
+        try
+        {
+            await batch.Delivered;
+        }
+        catch (LockstepException)
+        {
+            // Readiness tells of the sink.
+        }
+    }
+
+    private long AppendToChain(SqlSession session, IReadOnlyList<AuditEntry> entries)
+    {
+        var (before, after) = _chain.Append(session, Node, entries);
+        s_entries.Add(entries.Count);
+        if (!HasSinks) return after.Seq;
+        // In the writer's transaction, so it is seen by the signal of its commit.
+        Volatile.Write(ref _hasNews, true);
+        lock (_lock)
+        {
+            if (before.Seq >= _committed) return after.Seq;
+            _committed = before.Seq;
+        }
+        // Committed entries are gone: somebody cut them off, or the database was put back. Their numbers are given again, and the sinks must not take the new ones for the old.
+        foreach (var sink in Sinks) sink.Rewind(before);
+        return after.Seq;
+    }
+
+    private void WakeSinks() => WakeSinks(always: false);
+
+    private void WakeSinks(bool always)
+    {
+        if (!Volatile.Read(ref _hasNews) && !always) return;
+        Volatile.Write(ref _hasNews, false);
+        foreach (var sink in Sinks) sink.Wake();
     }
 
     private List<AuditEntry> Close(AuditBatch batch)

@@ -67,7 +67,8 @@ internal sealed record AuditQuery
         return session.Query(sql.ToString(), Read, System.Runtime.InteropServices.CollectionsMarshal.AsSpan(parameters));
     }
 
-    private static AuditRecord Read(DbDataReader row) => new(new AuditCursor(row.GetInt64(2), row.GetString(0), row.GetInt64(1)), row.GetString(3));
+    /// <summary>Of node, seq, at, entry.</summary>
+    public static AuditRecord Read(DbDataReader row) => new(new AuditCursor(row.GetInt64(2), row.GetString(0), row.GetInt64(1)), row.GetString(3));
 }
 
 /// <summary>An entry where it stands in the record. <paramref name="Entry"/> is its JSON text as written.</summary>

@@ -65,5 +65,9 @@ internal static class KillVerb
     {
         foreach (var token in report.Tokens) text.WriteLine(Output.Printable($"{token.Name} ({token.Id})"));
         text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{report.Tokens.Count} service tokens {verb}"));
+        if (report.Exposure is not { } exposure) return;
+        text.WriteLine(exposure.Items.Count == 0 ? "they were given no secrets" : "they were given, and these should be changed:");
+        foreach (var item in exposure.Items) text.WriteLine(Output.Printable(string.Create(CultureInfo.InvariantCulture, $"  {item.Secret}@{item.Version}  last {Output.Time(item.Last)}")));
+        if (exposure.Truncated) text.WriteLine("  and more: lockstep audit exposure NAME");
     });
 }

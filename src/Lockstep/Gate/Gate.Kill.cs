@@ -8,12 +8,14 @@ internal sealed partial class Gate
 {
     private const int MaxDetail = 2000;
 
+    private static readonly TimeSpan s_exposureTime = TimeSpan.FromSeconds(10);
+
     /// <summary>
     /// The kill switch: ends every token in scope but the caller's own and those that it derives from, in one transaction. Service tokens are revoked; of tokens of issuers, those
     /// issued up to now are dead. When this returns their connections are closed on this node.
     /// </summary>
-    /// <returns>The service tokens that were ended.</returns>
-    public async Task<IReadOnlyList<TokenRecord>> KillAsync(CallContext call, KillScope scope, CancellationToken cancellationToken)
+    /// <returns>The service tokens that were ended, and what they were given; null when that would take too long to find out now.</returns>
+    public async Task<(IReadOnlyList<TokenRecord> Ended, ExposureReport? Exposure)> KillAsync(CallContext call, KillScope scope, CancellationToken cancellationToken)
     {
         await RequireKillAsync(call, scope);
         var (ended, kill) = await WriteTokensAsync(session =>
@@ -25,7 +27,24 @@ internal sealed partial class Gate
             return (ended, kill);
         }, cancellationToken);
         Authenticator.Apply(kill, ended);
-        return [.. ended.Select(t => t.Record)];
+        var ids = ended.Select(t => t.Record.Id);
+        if (scope is { Issuer: { } issuer, Subject: { } subject }) ids = ids.Append(IssuedCallers.IdOf(issuer, subject));
+        return ([.. ended.Select(t => t.Record)], await ExposureAsync([.. ids], cancellationToken));
+    }
+
+    // The kill is done: what is told of it must neither undo that nor hold up the answer for long.
+    private async Task<ExposureReport?> ExposureAsync(IReadOnlyCollection<string> ids, CancellationToken cancellationToken)
+    {
+        using var limit = new CancellationTokenSource(s_exposureTime, Time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(limit.Token, cancellationToken);
+        try
+        {
+            return await Audit.Exposure.OfAsync(ids, since: null, both.Token);
+        }
+        catch (Exception e) when (e is OperationCanceledException || (e as LockstepException)?.Code == ErrorCode.Unavailable)
+        {
+            return null;
+        }
     }
 
     /// <summary>The service tokens that a kill would end now.</summary>

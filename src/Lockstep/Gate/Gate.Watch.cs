@@ -13,6 +13,9 @@ internal sealed partial class Gate
     // Instances that one entry names; more of them make more entries of the same commit.
     private const int MaxInstances = 1000;
 
+    // Addresses of one token's watchers that get an entry each.
+    private const int MaxAddresses = 100;
+
     public required FleetTable Fleet { get; init; }
 
     /// <summary>Refuses, on the record, a caller who may read no config at all.</summary>
@@ -20,10 +23,12 @@ internal sealed partial class Gate
 
     /// <summary>
     /// Asks <paramref name="foresee"/>, before a release is written, who will be sent which secrets of it. That is put on the record in the release's own
-    /// transaction, so that it can be sent as soon as readers see the release.
+    /// transaction, so that it can be sent as soon as readers see the release. Where the record has to be in more places than the database, nothing is foreseen: each
+    /// push is put on the record by itself, and waits for all of them.
     /// </summary>
     public void ForeseePushes(Func<DocumentKey, WatchedDocument, IEnumerable<Disclosure>> foresee) => Lane.Preparing = evaluation =>
     {
+        if (Audit.HasSinks) return null;
         var release = evaluation.Live.Release.Number;
         var entries = new List<AuditEntry>();
         foreach (var key in evaluation.Changes.Select(c => c.Key))
@@ -76,14 +81,16 @@ internal sealed partial class Gate
 
     private IEnumerable<AuditEntry> PushEntries(Disclosure disclosure, DocumentKey key, long release)
     {
-        var (calls, first) = (disclosure.Calls, disclosure.Calls[0]);
-        var address = calls.All(c => Equals(c.Address, first.Address)) ? first.Address : null;
-        var entry = Entry(first with { Address = address, Trace = null }, "config.watch", key.ToString()) with { Release = release, Secrets = disclosure.Secrets };
-        return calls.Chunk(MaxInstances).Select(chunk => entry with
+        var entry = Entry(disclosure.Calls[0] with { Trace = null }, "config.watch", key.ToString()) with { Release = release, Secrets = disclosure.Secrets };
+        var groups = disclosure.Calls.GroupBy(c => c.Address?.ToString()).ToList();
+        // Beyond that many they are entered without.
+        IEnumerable<(string? Address, IEnumerable<CallContext> Calls)> entered = groups.Count <= MaxAddresses ? groups.Select(g => (g.Key, g.AsEnumerable())) : [(null, disclosure.Calls)];
+        return entered.SelectMany(g => g.Calls.Chunk(MaxInstances).Select(chunk => entry with
         {
+            Address = g.Address,
             Instances = [.. chunk.Select(c => c.Instance).OfType<string>().Distinct(StringComparer.Ordinal)],
             Count = chunk.Length,
-        });
+        }));
     }
 
     /// <summary>What stands for a watcher in the fleet.</summary>

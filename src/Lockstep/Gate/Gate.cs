@@ -122,5 +122,6 @@ internal sealed partial class Gate
         Route = call.Route,
         Subject = subject,
         Release = Lane.Live.Release.Number,
+        Parent = call.Caller.Parent,
     };
 }

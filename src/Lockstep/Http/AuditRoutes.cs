@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 using Lockstep.Access;
 using Lockstep.Audit;
@@ -15,6 +16,8 @@ internal sealed class AuditRoutes(Gate.Gate gate)
     {
         api.Map("GET", "/v1/audit", ListAsync);
         api.Map("GET", "/v1/audit/verify", VerifyAsync);
+        api.Map("GET", "/v1/audit/exposure", ExposureAsync, isLong: true);
+        api.Map("GET", "/v1/audit/export", ExportAsync, isLong: true);
     }
 
     private async Task ListAsync(HttpContext context, CallContext call)
@@ -25,7 +28,7 @@ internal sealed class AuditRoutes(Gate.Gate gate)
         {
             Action = Requests.Text(context, "action"),
             TokenId = Requests.Text(context, "token"),
-            Since = Since(context),
+            Since = Time(context, "since"),
             Before = After(context),
             Limit = limit,
         }, context.RequestAborted);
@@ -42,12 +45,40 @@ internal sealed class AuditRoutes(Gate.Gate gate)
         await Responses.JsonAsync(context, await gate.VerifyAuditAsync(call, context.RequestAborted), WireJson.Context.AuditVerification);
     }
 
-    private static DateTimeOffset? Since(HttpContext context)
+    private async Task ExposureAsync(HttpContext context, CallContext call)
     {
-        if (Requests.Text(context, "since") is not { } text) return null;
-        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind, out var since)
-            ? since
-            : throw new LockstepException(ErrorCode.BadRequest, "the query parameter 'since' must be a time such as 2026-01-31T23:59:00Z");
+        Requests.AllowQuery(context, "token", "since");
+        var token = Requests.Text(context, "token") ?? throw new LockstepException(ErrorCode.BadRequest, "the query parameter 'token' is missing: the name or the id of a token");
+        await Responses.JsonAsync(context, await gate.ExposureAsync(call, token, Time(context, "since"), context.RequestAborted), WireJson.Context.ExposureReport);
+    }
+
+    // Whether the answer is whole is told by its end: a connection that breaks before leaves it unfinished.
+    private async Task ExportAsync(HttpContext context, CallContext call)
+    {
+        Requests.AllowQuery(context, "since", "until");
+        var (since, until) = (Time(context, "since"), Time(context, "until"));
+        var lines = new ArrayBufferWriter<byte>();
+        await foreach (var page in gate.ExportAuditAsync(call, since, until, context.RequestAborted))
+        {
+            Begin(context);
+            lines.ResetWrittenCount();
+            foreach (var row in page) AuditLine.WriteUnchecked(lines, row);
+            await context.Response.Body.WriteAsync(lines.WrittenMemory, context.RequestAborted);
+        }
+        Begin(context);
+
+        static void Begin(HttpContext context)
+        {
+            if (!context.Response.HasStarted) context.Response.ContentType = "application/x-ndjson";
+        }
+    }
+
+    private static DateTimeOffset? Time(HttpContext context, string name)
+    {
+        if (Requests.Text(context, name) is not { } text) return null;
+        return DateTimeOffset.TryParse(text, CultureInfo.InvariantCulture, DateTimeStyles.RoundtripKind, out var time)
+            ? time
+            : throw new LockstepException(ErrorCode.BadRequest, $"the query parameter '{name}' must be a time such as 2026-01-31T23:59:00Z");
     }
 
     private static AuditCursor? After(HttpContext context)
@@ -61,13 +92,7 @@ internal sealed class AuditRoutes(Gate.Gate gate)
     private static AuditEntryInfo ToInfo(AuditRecord record)
     {
         // A damaged row is shown as such: the reader of the record must see that something stands there.
-        var entry = record.Parse() ?? new AuditEntry
-        {
-            At = DateTimeOffset.FromUnixTimeMilliseconds(record.Position.At),
-            Action = "damaged",
-            Decision = "",
-            Detail = "the entry is not readable; run: lockstep audit verify",
-        };
+        var entry = record.Parse() ?? AuditEntry.Damaged(DateTimeOffset.FromUnixTimeMilliseconds(record.Position.At));
         return new AuditEntryInfo
         {
             Node = record.Position.Node,
@@ -86,6 +111,7 @@ internal sealed class AuditRoutes(Gate.Gate gate)
             Secrets = entry.Secrets,
             Count = entry.Count,
             Detail = entry.Detail,
+            Parent = entry.Parent,
         };
     }
 }

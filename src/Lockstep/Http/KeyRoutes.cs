@@ -15,7 +15,7 @@ internal sealed class KeyRoutes(Gate.Gate gate)
     public void Map(Api api)
     {
         api.Map("POST", "/v1/rekey", RekeyAsync);
-        api.Map("GET", "/v1/backup", BackupAsync);
+        api.Map("GET", "/v1/backup", BackupAsync, isLong: true);
     }
 
     private async Task RekeyAsync(HttpContext context, CallContext call)

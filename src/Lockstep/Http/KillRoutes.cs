@@ -19,8 +19,9 @@ internal sealed class KillRoutes(Gate.Gate gate)
         Requests.AllowQuery(context);
         var body = await Requests.BodyAsync(context, LockstepJson.Default.KillRequest);
         var scope = ScopeOf(body);
-        var tokens = body.DryRun ? await gate.PlanKillAsync(call, scope) : await gate.KillAsync(call, scope, context.RequestAborted);
-        await Responses.JsonAsync(context, new KillReport { Tokens = [.. tokens.Select(t => new KilledToken { Id = t.Id, Name = t.Name })] }, WireJson.Context.KillReport);
+        var (tokens, exposure) = body.DryRun ? (await gate.PlanKillAsync(call, scope), null) : await gate.KillAsync(call, scope, context.RequestAborted);
+        await Responses.JsonAsync(
+            context, new KillReport { Tokens = [.. tokens.Select(t => new KilledToken { Id = t.Id, Name = t.Name })], Exposure = exposure }, WireJson.Context.KillReport);
     }
 
     private static KillScope ScopeOf(KillRequest body)

@@ -16,6 +16,9 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
 
     private static readonly TimeSpan s_maintenance = TimeSpan.FromDays(1);
 
+    // More often than needed, so that a server that is started anew each day does it too.
+    private static readonly TimeSpan s_retention = TimeSpan.FromHours(1);
+
     // A document that is read all day is written once an hour.
     private static readonly TimeSpan s_usageGrain = TimeSpan.FromHours(1);
 
@@ -32,13 +35,15 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
     private BackgroundWork(Gate.Gate gate, KnownDocuments known, FailedAuthentications failures, ILogger log) =>
         (_gate, _known, _failures, _log) = (gate, known, failures, log);
 
-    public static BackgroundWork Start(Gate.Gate gate, KnownDocuments known, FailedAuthentications failures, ILoggerFactory loggers)
+    public static BackgroundWork Start(Gate.Gate gate, KnownDocuments known, FailedAuthentications failures, AuditKeeper keeper, ILoggerFactory loggers)
     {
         var work = new BackgroundWork(gate, known, failures, loggers.CreateLogger<BackgroundWork>());
         work._running = Task.WhenAll(
             work.RepeatAsync("refresh", gate.Refresh.Schedule.DueAsync, work.RefreshAsync),
             work.RepeatAsync("look at the tokens", work.Every(s_settling), work.LookAtTokensAsync),
             work.RepeatAsync("bookkeeping", work.Every(s_bookkeeping), work.KeepBooksAsync),
+            work.RepeatAsync("checkpoint of the audit record", work.Every(s_bookkeeping), keeper.CheckpointAsync),
+            work.RepeatAsync("deletion of old audit entries", work.Every(s_retention), stop => work.ForgetAsync(keeper, stop)),
             work.RepeatAsync("repository maintenance", work.Every(s_maintenance), gate.Repository.MaintainAsync));
         return work;
     }
@@ -114,6 +119,13 @@ internal sealed partial class BackgroundWork : IAsyncDisposable
         await _known.SaveUsageAsync(used, forgotten, before, cancellationToken);
         foreach (var (key, at) in used) _saved[key] = at;
         foreach (var key in forgotten) _saved.Remove(key);
+    }
+
+    private async Task ForgetAsync(AuditKeeper keeper, CancellationToken cancellationToken)
+    {
+        var retention = _gate.Options.Audit.Retention;
+        await keeper.RetainAsync(retention, cancellationToken);
+        await _gate.Database.WriteAsync(session => { TokenRecord.DeleteExpired(session, _gate.Time.GetUtcNow() - retention); return true; }, cancellationToken);
     }
 
     private async Task RecordFailuresAsync(CancellationToken cancellationToken)

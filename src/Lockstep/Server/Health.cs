@@ -1,3 +1,4 @@
+using Lockstep.Audit;
 using Lockstep.Releases;
 using Lockstep.Secrets;
 using Lockstep.Storage;
@@ -21,6 +22,9 @@ internal sealed class Health(TimeProvider time)
 
     public MasterKey? MasterKey { get; init; }
 
+    /// <summary>Who looks after the record.</summary>
+    public AuditKeeper? Audit { get; init; }
+
     public void Started(Database database, ReleaseLane lane, string data) => _parts = new Parts(database, lane, data);
 
     /// <summary>From here on readiness is refused, so that load balancers turn away before the listener closes.</summary>
@@ -31,10 +35,12 @@ internal sealed class Health(TimeProvider time)
     {
         if (_parts is not { } parts) return (false, new Dictionary<string, string>(StringComparer.Ordinal) { ["start"] = "loading" });
         var failure = await parts.Database.CheckWritableAsync(cancellationToken);
+        var audit = Audit?.State() ?? (true, "ok");
         var stale = parts.Lane.Live.Stale;
         var checks = new Dictionary<string, string>(StringComparer.Ordinal)
         {
             ["database"] = failure is null ? "ok" : $"can't be written since {failure.Since:O}: {failure.Reason}",
+            ["audit"] = audit.Text,
             ["repository"] = stale is null ? "ok" : $"stale for {(long)(time.GetUtcNow() - stale.Since).TotalSeconds} s: {stale.Reason}",
             ["release"] = parts.Lane.Live.Release.Number.ToString(System.Globalization.CultureInfo.InvariantCulture),
         };
@@ -43,7 +49,7 @@ internal sealed class Health(TimeProvider time)
         if (MasterKey is { IsChanging: true }) checks["masterKey"] = "it is being changed; if nobody does, run lockstep rekey to finish it";
         if (MasterKey is { PreviousIsIdle: true }) checks["masterKey"] = "masterKey.previous is not needed any more: take it out of the settings";
         if (_stopping) checks["server"] = "stopping";
-        return (failure is null && !_stopping, checks);
+        return (failure is null && audit.Works && !_stopping, checks);
     }
 
     private static double DiskUse(string directory)

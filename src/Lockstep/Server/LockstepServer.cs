@@ -70,10 +70,13 @@ internal sealed class LockstepServer : IAsyncDisposable
         var data = Own(await DataStore.OpenAsync(_options, _loggers, _time, cancellationToken));
         // The keys are fetched while the rest starts; an issuer that does not answer holds up nobody.
         data.Issuers.Start();
+        await SettingsRecord.CompareAsync(data.Audit, _options, _time.GetUtcNow(), cancellationToken);
+        // Before anything can be disclosed, and closed after all that has something to record.
+        var keeper = Own(await AuditKeeper.StartAsync(data.Audit, _options, _loggers, _time, cancellationToken));
         var operation = _options.Operation;
         var tls = operation.Tls is { } files ? Own(TlsCertificate.Open(files, _time, _loggers)) : null;
         if (operation.Otlp is { } otlp) Own(new OtlpExport(otlp, _loggers.CreateLogger<OtlpExport>()));
-        var health = new Health(_time) { Certificate = tls, MasterKey = data.MasterKey };
+        var health = new Health(_time) { Certificate = tls, MasterKey = data.MasterKey, Audit = keeper };
         // Health answers before the repository is there, so that a slow clone is a start under way and not a dead process.
         ManagementAddress = Own(await ManagementHost.StartAsync(_options.Management, tls, (health, Own(new OpenMetrics())), _loggers, cancellationToken)).Address;
         var mounts = new SecretMounts(new EmbeddedStore(data.Database, data.MasterKey, _time), new Dictionary<string, ISecretStore>(StringComparer.Ordinal));
@@ -118,10 +121,10 @@ internal sealed class LockstepServer : IAsyncDisposable
         var failures = new FailedAuthentications(_time);
         var access = (data.Authenticator, failures, new RateLimits(operation.RequestsPerSecond, _time));
         // Statement order matters: what is owned last ends first: requests, then the work in the background, then what both use.
-        Own(BackgroundWork.Start(Gate, known, failures, _loggers));
+        Own(BackgroundWork.Start(Gate, known, failures, keeper, _loggers));
         var api = Own(await ApiHost.StartAsync(_options, tls, Gate, access, health, _loggers, cancellationToken));
         Address = api.Address;
-        Own(new ServerMetrics(data.Database, lane, _time)).Publish();
+        Own(new ServerMetrics(data.Database, lane, data.Audit, _time)).Publish();
         health.Started(data.Database, lane, _options.Data);
     }
 

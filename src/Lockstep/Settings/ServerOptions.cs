@@ -41,6 +41,9 @@ internal sealed record ServerOptions
     /// <summary>How the server is run.</summary>
     public OperationOptions Operation { get; init; } = new();
 
+    /// <summary>Where the record goes, and how long it is kept.</summary>
+    public AuditOptions Audit { get; init; } = new();
+
     /// <summary>The settings as lines of YAML, without what is secret in them.</summary>
     public override string ToString() => SettingsPrinter.Print(this);
 }

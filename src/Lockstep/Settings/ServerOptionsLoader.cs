@@ -63,6 +63,7 @@ internal static class ServerOptionsLoader
             Roles = Roles(access),
             Issuers = IssuerReader.Read(access),
             Operation = OperationReader.Read(root),
+            Audit = AuditReader.Read(root),
         };
         access.Done();
         OperationReader.CheckListeners(root, options);

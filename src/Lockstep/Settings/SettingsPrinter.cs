@@ -18,6 +18,13 @@ internal static class SettingsPrinter
         Line("limits", $"{{ requestsPerSecond: {options.Operation.RequestsPerSecond} }}");
         Line("drain", Durations.Format(options.Operation.Drain));
         Line("telemetry", $"{{ otlp: {options.Operation.Otlp?.ToString() ?? "null"} }}");
+        text.Append("audit:\n");
+        Line("  file", options.Audit.File);
+        Line("  maxFileSize", AuditReader.Format(options.Audit.MaxFileSize));
+        Line("  keepFiles", options.Audit.KeepFiles.ToString(CultureInfo.InvariantCulture));
+        Line("  stdout", Flag(options.Audit.Stdout));
+        Line("  checkpoints", options.Audit.Checkpoints);
+        Line("  retention", Durations.Format(options.Audit.Retention));
         Line("trustedProxies", List(options.TrustedProxies.Select(p => p.ToString())));
         Line("data", options.Data);
         Line("database", Redact(options.Database));
@@ -53,6 +60,24 @@ internal static class SettingsPrinter
         key.VaultTransit is { } vault ? $"vaultTransit: {{ address: {vault.Address}, mount: {vault.Mount}, key: {vault.Key} }}"
         : key.Env is { } env ? $"env: {env}"
         : $"file: {key.File}";
+
+    /// <summary>Each setting with a text that differs when it does. Not for people: what it holds may be secret.</summary>
+    public static IEnumerable<KeyValuePair<string, string>> Entries(ServerOptions options)
+    {
+        var section = "";
+        foreach (var line in Print(options).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var colon = line.IndexOf(':', StringComparison.Ordinal);
+            var (key, value) = (line[..colon], line[(colon + 1)..].Trim());
+            if (key[0] != ' ') section = key;
+            if (value.Length > 0) yield return new(key[0] == ' ' ? $"{section}.{key.Trim()}" : key, value);
+        }
+        // What is printed as names only, or cut down.
+        yield return new("database.url", options.Database ?? "");
+        foreach (var (key, value) in options.Spring.Overrides) yield return new($"spring.overrides.{key}", value);
+        foreach (var role in options.Roles)
+            yield return new($"access.roles.{role.Name}", string.Join('\0', new[] { role.Permissions, role.Services, role.Environments, role.Secrets, role.Paths, role.Cidrs }.Select(l => l is null ? "*" : List(l))));
+    }
 
     private static string Flag(bool flag) => flag ? "true" : "false";
 

@@ -32,6 +32,9 @@ internal sealed partial class Database : IAsyncDisposable
     /// <summary>How many write transactions were committed since the start, for metrics.</summary>
     public long Commits => _writer.Commits;
 
+    /// <summary>Called after each commit, by the one who writes: it must be short.</summary>
+    public Action? Committed { get => _writer.Committed; set => _writer.Committed = value; }
+
     /// <summary>Why the last write failed for the database's own reasons, and since when they do; null when writes work.</summary>
     public WriteFailure? WriteFailure => _writer.LastFailure;
 

@@ -47,6 +47,9 @@ internal sealed partial class Writer : IDisposable
     /// <summary>How many transactions were committed, for metrics.</summary>
     public long Commits => Interlocked.Read(ref _commits);
 
+    /// <summary>Called after each commit.</summary>
+    public Action? Committed { get => Volatile.Read(ref field); set => Volatile.Write(ref field, value); }
+
     /// <summary>Why the last group could not be written and since when; null when it could.</summary>
     public WriteFailure? LastFailure { get => Volatile.Read(ref field); private set => Volatile.Write(ref field, value); }
 
@@ -151,6 +154,7 @@ internal sealed partial class Writer : IDisposable
                 Interlocked.Increment(ref _commits);
                 if (LastFailure is not null) LogRecovered(_logger, _dialect.Name);
                 LastFailure = null;
+                Committed?.Invoke();
             }
             else
             {

@@ -10,6 +10,7 @@ internal sealed class AuditFixture : IAsyncDisposable
 {
     public static readonly byte[] Key = [.. Enumerable.Range(0, 32).Select(i => (byte)i)];
     private readonly TestDatabase _place;
+    private readonly List<SinkFollower> _sinks = [];
 
     private AuditFixture(TestDatabase place, Database database)
     {
@@ -20,7 +21,35 @@ internal sealed class AuditFixture : IAsyncDisposable
 
     public Database Database { get; }
 
-    public AuditLog Log { get; }
+    public AuditLog Log { get; private set; }
+
+    public ManualTime Time { get; } = new();
+
+    public TempDirectory Directory => _place.Directory;
+
+    public AuditCheckpoints Checkpoints => new(_place.Directory.File("audit.checkpoints"), Log.Derive("checkpoints"));
+
+    /// <summary>From now on the log waits for these sinks too.</summary>
+    public async Task FollowAsync(params IAuditSink[] sinks)
+    {
+        var source = new SinkSource(Database, Log.Chain, Log.Node, Log.Derive("anchor"), Time);
+        foreach (var sink in sinks) _sinks.Add(await SinkFollower.StartAsync(sink, source, Microsoft.Extensions.Logging.Abstractions.NullLogger.Instance, CancellationToken.None));
+        Log.Attach([.. _sinks], Checkpoints);
+    }
+
+    /// <summary>As a new start of the server would have it.</summary>
+    public async Task ForgetAsync()
+    {
+        foreach (var sink in _sinks) await sink.DisposeAsync();
+        _sinks.Clear();
+        Log = new AuditLog(Database, Key, "node-1");
+        Log.Attach([], Checkpoints);
+    }
+
+    public async Task CheckpointAsync() =>
+        Checkpoints.Add(Log.Node, await Database.ReadAsync(s => AuditChain.Tail(s, Log.Node), CancellationToken.None), Time.GetUtcNow());
+
+    public Task<long> RetainAsync(TimeSpan age) => new AuditRetention(Log, Checkpoints, Time).RunAsync(Time.GetUtcNow() - age, CancellationToken.None);
 
     public static async Task<AuditFixture> SqliteAsync() => await OpenAsync(TestDatabase.Sqlite());
 
@@ -57,6 +86,7 @@ internal sealed class AuditFixture : IAsyncDisposable
 
     public async ValueTask DisposeAsync()
     {
+        foreach (var sink in _sinks) await sink.DisposeAsync();
         await Database.DisposeAsync();
         _place.Dispose();
     }

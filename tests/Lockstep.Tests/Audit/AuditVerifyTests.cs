@@ -15,12 +15,13 @@ public sealed class AuditVerifyTests
     [InlineData("UPDATE audit SET at = at + 1 WHERE seq = 5", 5, "columns")]
     [InlineData("UPDATE audit SET action = 'other' WHERE seq = 5", 5, "columns")]
     [InlineData("UPDATE audit SET token = NULL WHERE seq = 5", 5, "columns")]
+    [InlineData("UPDATE audit SET parent = 't0' WHERE seq = 5", 5, "columns")]
     [InlineData("DELETE FROM audit WHERE seq = 5", 5, "missing")]
     [InlineData("DELETE FROM audit WHERE seq = 1", 1, "missing")]
     [InlineData("DELETE FROM audit WHERE seq < 10", 1, "missing")]
     [InlineData("UPDATE audit SET node = 'node-2' WHERE seq = 10", 1, "missing")]
-    [InlineData("INSERT INTO audit SELECT node, 11, at, action, token, entry, mac FROM audit WHERE seq = 10", 11, "changed")]
-    [InlineData("INSERT INTO audit SELECT 'node-0', seq, at, action, token, entry, mac FROM audit", 1, "changed")]
+    [InlineData("INSERT INTO audit SELECT node, 11, at, action, token, entry, mac, parent FROM audit WHERE seq = 10", 11, "changed")]
+    [InlineData("INSERT INTO audit SELECT 'node-0', seq, at, action, token, entry, mac, parent FROM audit", 1, "changed")]
     public async Task Damage_is_found_where_it_begins(string damage, long seq, string reason)
     {
         await using var fixture = await FilledAsync();

@@ -57,6 +57,8 @@ public sealed class L1_One_gate
         ("GET", "/v1/backup", "/v1/backup", null, "admin"),
         ("GET", "/v1/audit", "/v1/audit", null, "audit:read"),
         ("GET", "/v1/audit/verify", "/v1/audit/verify", null, "audit:read"),
+        ("GET", "/v1/audit/exposure?token=nobody", "/v1/audit/exposure", null, "audit:read"),
+        ("GET", "/v1/audit/export", "/v1/audit/export", null, "audit:read"),
         ("GET", "/spring/other/dev", "/spring/{**path}", null, "config:read"),
         ("GET", "/spring/other-dev.yml", "/spring/{**path}", null, "config:read"),
         ("GET", "/spring/other/dev/main/other.yml", "/spring/{**path}", null, "config:read"),
