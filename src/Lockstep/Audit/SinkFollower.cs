@@ -87,9 +87,11 @@ internal sealed partial class SinkFollower : IAsyncDisposable
             await follower._opened.Task.WaitAsync(Patience, source.Time, cancellationToken);
             return follower;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or TimeoutException or NotSupportedException)
+        catch (Exception e)
         {
             follower._stop.Set();
+            follower.Wake();
+            if (e is LockstepException or OperationCanceledException) throw;
             throw new LockstepException(ErrorCode.Unavailable, $"the audit record can't be written to {sink.Name}: {ReasonOf(e)}; mend that, or change audit: in the settings", e);
         }
     }
@@ -217,8 +219,8 @@ internal sealed partial class SinkFollower : IAsyncDisposable
 
     private void Open()
     {
-        var (anchor, tail) = Read(session => (AuditAnchor.Read(session, _source.Node, _source.AnchorKey), AuditChain.Tail(session, _source.Node)));
-        var start = anchor is { } cut ? cut.Tail : AuditChain.Start;
+        var tail = Read(session => AuditChain.Tail(session, _source.Node));
+        var start = ReadStart();
         var at = _sink.Open(_source.Node, tail);
         var same = at.Seq == start.Seq ? start.Mac : Read(session => AuditRow.After(session, _source.Node, at.Seq - 1, 1)) is [var row] && row.Seq == at.Seq ? row.Mac : null;
         if (at.Seq == 0 || at.Seq < start.Seq)
@@ -239,6 +241,20 @@ internal sealed partial class SinkFollower : IAsyncDisposable
             at = start;
         }
         lock (_lock) _at = at;
+    }
+
+    private AuditTail ReadStart()
+    {
+        try
+        {
+            return Read(session => AuditAnchor.Read(session, _source.Node, _source.AnchorKey))?.Tail ?? AuditChain.Start;
+        }
+        catch (LockstepException e) when (e.Code == ErrorCode.Internal)
+        {
+            // Somebody changed it: what is there is carried on, and told of.
+            LogConflict(e.Message);
+            return AuditChain.Start;
+        }
     }
 
     // Only what fits the chain is taken over as it stands.

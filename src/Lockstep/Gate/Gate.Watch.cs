@@ -82,9 +82,9 @@ internal sealed partial class Gate
     private IEnumerable<AuditEntry> PushEntries(Disclosure disclosure, DocumentKey key, long release)
     {
         var entry = Entry(disclosure.Calls[0] with { Trace = null }, "config.watch", key.ToString()) with { Release = release, Secrets = disclosure.Secrets };
-        var groups = disclosure.Calls.GroupBy(c => c.Address?.ToString()).ToList();
+        var groups = disclosure.Calls.GroupBy(c => c.Address).ToList();
         // Beyond that many they are entered without.
-        IEnumerable<(string? Address, IEnumerable<CallContext> Calls)> entered = groups.Count <= MaxAddresses ? groups.Select(g => (g.Key, g.AsEnumerable())) : [(null, disclosure.Calls)];
+        IEnumerable<(string? Address, IEnumerable<CallContext> Calls)> entered = groups.Count <= MaxAddresses ? groups.Select(g => (g.Key?.ToString(), g.AsEnumerable())) : [(null, disclosure.Calls)];
         return entered.SelectMany(g => g.Calls.Chunk(MaxInstances).Select(chunk => entry with
         {
             Address = g.Address,

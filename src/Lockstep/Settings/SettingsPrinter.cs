@@ -68,6 +68,7 @@ internal static class SettingsPrinter
         foreach (var line in Print(options).Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
             var colon = line.IndexOf(':', StringComparison.Ordinal);
+            if (colon < 0) continue;
             var (key, value) = (line[..colon], line[(colon + 1)..].Trim());
             if (key[0] != ' ') section = key;
             if (value.Length > 0) yield return new(key[0] == ' ' ? $"{section}.{key.Trim()}" : key, value);

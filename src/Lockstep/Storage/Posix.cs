@@ -25,6 +25,19 @@ internal static partial class Posix
         }
     }
 
+    /// <summary>Writes all of it to an open descriptor, at the place that it shares with everybody who has it.</summary>
+    /// <exception cref="IOException">Part of it may be written.</exception>
+    public static void WriteTo(int descriptor, ReadOnlySpan<byte> bytes)
+    {
+        const int Interrupted = 4;
+        while (!bytes.IsEmpty)
+        {
+            var written = Write(descriptor, in MemoryMarshal.GetReference(bytes), (nuint)bytes.Length);
+            if (written >= 0) bytes = bytes[(int)written..];
+            else if (Marshal.GetLastPInvokeError() is var error and not Interrupted) throw new IOException(Marshal.GetPInvokeErrorMessage(error));
+        }
+    }
+
     /// <summary>Whether the open file belongs to another user than this process's or root. Known on Linux only; false elsewhere.</summary>
     public static bool IsForeign(SafeFileHandle file)
     {
@@ -36,6 +49,10 @@ internal static partial class Posix
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
     private static partial int Open(string path, int flags);
+
+    [LibraryImport("libc", EntryPoint = "write", SetLastError = true)]
+    [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]
+    private static partial nint Write(int descriptor, in byte buffer, nuint count);
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     [DefaultDllImportSearchPaths(DllImportSearchPath.SafeDirectories)]

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using Lockstep.Audit;
 using Lockstep.Client;
 using Lockstep.Tests.Support;

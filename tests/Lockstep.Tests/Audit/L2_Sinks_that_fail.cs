@@ -51,8 +51,8 @@ public sealed class L2_Sinks_that_fail
     {
         await using var fixture = await SqliteAsync();
         using var pipe = new AnonymousPipeServerStream(PipeDirection.In);
-        var far = new AnonymousPipeClientStream(PipeDirection.Out, pipe.ClientSafePipeHandle);
-        await fixture.FollowAsync(new AuditStreamSink(far, "the pipe"));
+        using var far = new AnonymousPipeClientStream(PipeDirection.Out, pipe.ClientSafePipeHandle);
+        await fixture.FollowAsync(new AuditStreamSink(lines => far.Write(lines.Span), "the pipe"));
         // More than a pipe holds.
         await fixture.Database.WriteAsync(s =>
         {
@@ -80,6 +80,7 @@ public sealed class L2_Sinks_that_fail
         await Poll.UntilAsync(() => { lock (lines) return lines.Count == 103; }, "every line is there, once");
         lock (lines) lines[^1].ShouldContain("\"after\"");
         await fixture.ForgetAsync();
+        far.Dispose();
         await reading;
     }
 

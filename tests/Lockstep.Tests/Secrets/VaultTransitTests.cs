@@ -3,7 +3,6 @@ using Lockstep.Secrets;
 using Lockstep.Settings;
 using Lockstep.Storage;
 using Lockstep.Tests.Support;
-using Microsoft.AspNetCore.Http;
 using Shouldly;
 using Xunit;
 

@@ -1,6 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Lockstep.Client;
+using Lockstep.Settings;
 using Lockstep.Storage.Backup;
 using Lockstep.Tests.Support;
 using Shouldly;
@@ -139,6 +140,79 @@ public sealed class BackupTests
         (await admin.ConfigAsync("shop/production", $"?release={old}")).Ok().Value("n").ShouldBe("1");
         // What watchers of before hold means nothing here.
         restored.Database.Epoch.ShouldNotBe(server.Database.Epoch);
+    }
+
+    [Fact]
+    public async Task A_key_from_a_Vault_is_had_from_there_again()
+    {
+        await using var vault = await FakeVault.StartAsync();
+        using var folder = new TempDirectory();
+        await File.WriteAllTextAsync(folder.File("token"), FakeVault.Token);
+        var key = new MasterKeyOptions { VaultTransit = new() { Address = vault.Address, Key = "lockstep", TokenFile = folder.File("token") } };
+        await using var server = await TestServer.StartEmbeddedAsync(o => o with { MasterKey = key });
+        (await server.PutAsync("shop/db", "kept")).Ok();
+        (await server.Admin.PostAsync("/v1/rekey")).Ok();
+        var (file, _) = await RestoredServer.BackupAsync(server, "a.backup");
+        await using var restored = TestServer.Create("", o => o with { Config = server.Options.Config, MasterKey = key });
+        await RestoredServer.RunAsync(restored.Options, file);
+        await restored.StartAsync();
+        (await restored.Gate.Secrets.ReadAsync(Lockstep.Secrets.SecretId.Parse("shop/db"), 1, CancellationToken.None)).Reveal().ShouldBe("kept");
+        (await File.ReadAllTextAsync(file)).ShouldNotContain(FakeVault.Token);
+    }
+
+    [Fact]
+    public async Task An_empty_repository_and_one_at_a_remote_are_restored_as_such()
+    {
+        await using (var server = await TestServer.StartEmbeddedAsync())
+        {
+            var (file, release) = await RestoredServer.BackupAsync(server, "a.backup");
+            var (restored, report) = await RestoredServer.RestoreAsync(server, file);
+            await using var owned = restored;
+            report.Repository.ShouldNotBeNull();
+            await restored.StartAsync();
+            restored.Release.ShouldBe(release);
+        }
+        using var repository = new TestRepository();
+        repository.Commit(("shop.yml", "n: 1\n"));
+        await using (var server = await TestServer.StartAsync(repository))
+        {
+            (await server.Admin.ConfigAsync("shop/production")).Ok();
+            var (file, _) = await RestoredServer.BackupAsync(server, "a.backup");
+            var (restored, report) = await RestoredServer.RestoreAsync(server, file);
+            await using var owned = restored;
+            report.Repository.ShouldBeNull();
+            await restored.StartAsync();
+            (await new TestCaller(restored, server.Admin.Token).ConfigAsync("shop/production")).Ok().Value("n").ShouldBe("1");
+        }
+    }
+
+    [Fact]
+    public async Task A_restore_that_was_killed_is_done_again()
+    {
+        await using var server = await StartAsync(bytes: 10);
+        var (file, release) = await RestoredServer.BackupAsync(server, "a.backup");
+        await using var restored = TestServer.Create("", o => o with { Config = server.Options.Config });
+        Directory.CreateDirectory(Path.Combine(restored.Options.Data, ".restoring", "config.git"));
+        await File.WriteAllTextAsync(Path.Combine(restored.Options.Data, ".restoring", "lockstep.db"), "half");
+        foreach (var name in new[] { "lockstep.lock", "lockstep.pid" }) await File.WriteAllTextAsync(Path.Combine(restored.Options.Data, name), "");
+        File.Copy(Path.Combine(server.Options.Data, "master.key"), Path.Combine(restored.Options.Data, "master.key"));
+        (await RestoredServer.RunAsync(restored.Options, file)).Release.ShouldBe(release);
+        await restored.StartAsync();
+        restored.Release.ShouldBe(release);
+    }
+
+    [Fact]
+    public async Task A_place_where_another_one_is_restored_or_served_is_left_to_it()
+    {
+        await using var server = await StartAsync(bytes: 10);
+        var (file, _) = await RestoredServer.BackupAsync(server, "a.backup");
+        await using var restored = TestServer.Create("", o => o with { Config = server.Options.Config });
+        using var held = Lockstep.Storage.DataDirectory.Lock(restored.Options.Data, TimeProvider.System);
+        File.Copy(Path.Combine(server.Options.Data, "master.key"), Path.Combine(restored.Options.Data, "master.key"));
+        Directory.CreateDirectory(Path.Combine(restored.Options.Data, ".restoring"));
+        (await Should.ThrowAsync<LockstepException>(RestoredServer.RunAsync(restored.Options, file))).Message.ShouldContain("is in use by another");
+        Directory.Exists(Path.Combine(restored.Options.Data, ".restoring")).ShouldBeTrue();
+        File.Exists(Path.Combine(restored.Options.Data, "lockstep.lock")).ShouldBeTrue();
     }
 
     [Fact]

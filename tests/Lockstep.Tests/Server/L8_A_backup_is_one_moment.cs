@@ -1,7 +1,5 @@
 using System.Collections.Concurrent;
 using System.Globalization;
-using System.Text.Json;
-using Lockstep.Access;
 using Lockstep.Secrets;
 using Lockstep.Tests.Support;
 using Shouldly;

@@ -41,6 +41,25 @@ public sealed class ServerOptionsTests : IDisposable
     }
 
     [Fact]
+    public void Where_the_record_goes_is_read_and_what_can_not_be_is_told()
+    {
+        var options = Load("audit: { file: logs/audit.jsonl, maxFileSize: 2GiB, keepFiles: 7, stdout: true, checkpoints: /mnt/c, retention: 30d }\n").Options;
+        options.Audit.ShouldBe(new AuditOptions
+        {
+            File = _folder.File("logs/audit.jsonl"), MaxFileSize = 2L << 30, KeepFiles = 7, Stdout = true, Checkpoints = "/mnt/c", Retention = TimeSpan.FromDays(30),
+        });
+        options.ToString().ShouldContain("  maxFileSize: 2GiB\n");
+        Load("").Options.Audit.ShouldBe(new AuditOptions());
+        foreach (var size in new[] { "1048576", "1024KiB", "1MiB" }) Load($"audit: {{ maxFileSize: {size} }}\n").Options.Audit.MaxFileSize.ShouldBe(1 << 20);
+        foreach (var wrong in new[]
+        {
+            "maxFileSize: 1048575", "maxFileSize: 1MB", "maxFileSize: -1MiB", "maxFileSize: 99999999999999999999GiB", "maxFileSize: 2000GiB", "maxFileSize: MiB", "keepFiles: -1", "keepFiles: 1000000",
+            "retention: 1h", "retention: forever", "stdout: yes", "files: x", "file: a, checkpoints: a",
+        })
+            Should.Throw<LockstepException>(() => Load($"audit: {{ {wrong} }}\n")).Errors.ShouldNotBeEmpty(wrong);
+    }
+
+    [Fact]
     public void Everything_is_read_and_paths_are_relative_to_the_file()
     {
         var (options, warnings) = Load(

@@ -70,7 +70,7 @@ internal readonly record struct TokenHash(UInt128 High, UInt128 Low)
     /// <summary>The token must be ASCII and no longer than a token may be.</summary>
     public static TokenHash Of(string token)
     {
-        Span<byte> text = stackalloc byte[CompactJws.MaxLength];
+        Span<byte> text = stackalloc byte[token.Length];
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(text[..Encoding.ASCII.GetBytes(token, text)], hash);
         return new(BinaryPrimitives.ReadUInt128BigEndian(hash), BinaryPrimitives.ReadUInt128BigEndian(hash[16..]));
