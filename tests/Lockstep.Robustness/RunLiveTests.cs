@@ -1,3 +1,4 @@
+using Lockstep.Client;
 using Shouldly;
 using Xunit;
 
@@ -162,6 +163,26 @@ public sealed class RunLiveTests : RunLive
         using (var api = Server.Api()) await api.RevokeTokenAsync("app");
         (await running.EndedAsync()).ShouldBe(4);
         all.ShouldAllBe(p => !Directory.Exists("/proc/" + p) || File.ReadAllText($"/proc/{p}/stat").Contains(") Z", StringComparison.Ordinal));
+    }
+
+    [Fact]
+    public async Task A_kill_stops_the_process_and_takes_the_fallback_and_its_files_away()
+    {
+        var token = await TokenAsync("app");
+        var (fallback, directory) = (Files["fallback"], Directory.CreateDirectory(Files["mount"]).FullName);
+        await using var running = StartAs(token, ["--fallback", fallback, "--mount", directory], "env", $"DIR={directory}", "sh", "-c", Reporting);
+        await running.SaysAsync("runs");
+        await Tool.UntilAsync(() => Task.FromResult(File.Exists(fallback)), Deadline, "the fallback is written");
+        using (var api = Server.Api())
+        {
+            (await api.KillAsync(new KillRequest { All = true, DryRun = true })).Tokens.Select(t => t.Name).ShouldContain("app");
+            running.Process.HasExited.ShouldBeFalse();
+            (await api.KillAsync(new KillRequest { All = true })).Tokens.Select(t => t.Name).ShouldContain("app");
+        }
+        (await running.EndedAsync()).ShouldBe(4);
+        File.Exists(fallback).ShouldBeFalse();
+        Directory.EnumerateFileSystemEntries(directory).ShouldBeEmpty();
+        running.Output.ShouldNotContain(token);
     }
 
     [Fact]

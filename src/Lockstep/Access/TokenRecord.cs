@@ -73,10 +73,6 @@ internal sealed record TokenRecord
     public static TokenRecord? FindById(SqlSession session, string id) =>
         session.First($"SELECT {Columns} FROM tokens WHERE id = @id", Read, ("id", id));
 
-    /// <summary>How many tokens live that were derived from one that was created, at any depth.</summary>
-    public static long CountDerived(SqlSession session, string root, DateTimeOffset now) => session.First(
-        "SELECT COUNT(*) FROM tokens WHERE root = @root AND expires_at > @now AND revoked_at IS NULL", r => r.GetInt64(0), ("root", root), ("now", Millis(now)));
-
     public static void Delete(SqlSession session, string id) => session.Execute("DELETE FROM tokens WHERE id = @id", ("id", id));
 
     /// <summary>Deletes derived tokens that have expired so long ago that nothing is on the record of them any more.</summary>

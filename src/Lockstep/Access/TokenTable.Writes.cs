@@ -146,7 +146,7 @@ internal sealed partial class TokenTable
             TokenRecord.FreeName(session, replaced);
         }
         EnsureRoom(derived: true);
-        if (TokenRecord.CountDerived(session, record.Root!, now) >= MaxDerived)
+        if (_snapshot.Entries is { Count: >= MaxDerived } there && there.Count(e => e.Record.Root == record.Root && e.Record.RevokedAt is null && e.Record.ExpiresAt > now) >= MaxDerived)
             throw new LockstepException(ErrorCode.Conflict, $"{MaxDerived:N0} tokens derive from the one that '{parent.Name}' goes back to, as many as may; let some expire, or revoke them");
         if (Depth(session, record) > MaxDepth) throw new LockstepException(ErrorCode.Conflict, $"a derived token may stand at most {MaxDepth} below one that was created");
         var token = ServiceToken.Create();
@@ -182,7 +182,7 @@ internal sealed partial class TokenTable
         var byId = records.ToDictionary(r => r.Id, StringComparer.Ordinal);
         var spared = new HashSet<string>(StringComparer.Ordinal);
         for (var id = caller.TokenId; id is not null && spared.Add(id); id = byId.GetValueOrDefault(id)?.Parent) { }
-        return records.Where(r => r.RevokedAt is null && !(r.ExpiresAt <= now) && !spared.Contains(r.Id) && scope.Holds(GrantOf(r)));
+        return records.Where(r => r.RevokedAt is null && !(r.ExpiresAt <= now) && !spared.Contains(r.Id) && scope.Holds(GrantOf(r)) && ParentsAccept(byId.GetValueOrDefault, r, now));
     }
 
     private static LockstepException NotFound(string name) => new(ErrorCode.NotFound, $"There is no token named '{name}'.");

@@ -39,7 +39,7 @@ internal static class RestoreVerb
             foreach (var part in report.Damage) session.Output.Remark("it was damaged before: " + part);
             if (report.Repository is not null && options.Config.Url is not null)
                 session.Output.Remark($"config.url is set, so the repository of the backup is not used: push it there with `git --git-dir={report.Repository} push --mirror URL`");
-            session.Output.Remark("tokens are as they were then: those that were revoked or rolled since are ALIVE AGAIN. Revoke or roll them (lockstep token list, token revoke, token roll) before others can reach the server");
+            session.Output.Remark("tokens are as they were then: those that were revoked or rolled since are ALIVE AGAIN. Revoke or roll them (lockstep token list, token revoke, token roll), or end all of a scope (lockstep kill), before others can reach the server");
             session.Output.Remark("a new epoch begins: what clients hold from before means nothing any more, they start anew by themselves");
         });
         return verb;

@@ -237,7 +237,7 @@ public sealed class TokenModelTests
             var service = random.Next(3) == 0 ? null : s_services[random.Next(2)];
             var spared = new HashSet<Token>();
             for (var token = by?.Token; token is not null; token = token.Parent) spared.Add(token);
-            var expected = _tokens.Where(t => !t.IsOver(Now) && !spared.Contains(t) && (service is null || t.Reaches(_roles, service))).ToList();
+            var expected = _tokens.Where(t => !t.IsOver(Now) && t.Parent?.Accepts(t.ParentBearer!, Now) != false && !spared.Contains(t) && (service is null || t.Reaches(_roles, service))).ToList();
             var scope = new KillScope { Services = service is null ? null : [service] };
             var caller = by is { } b ? bench.CallerOf(b.Bearer) : TokenBench.Admin;
             bench.Table.InScope(caller, scope).Select(t => t.Name).Order(StringComparer.Ordinal).ShouldBe(expected.Select(t => t.Name).Order(StringComparer.Ordinal), "as it was planned");

@@ -7,7 +7,7 @@ namespace Lockstep.Tests.Cli;
 [Trait("speed", "medium")]
 public sealed class ConnectionTests
 {
-    private const string Me = """{"id":"i","name":"me","role":"reader"}""";
+    private const string Me = """{"id":"i","name":"me","roles":[{"role":"reader","permissions":[],"services":[],"environments":[],"secrets":[]}]}""";
 
     [Fact]
     public async Task A_flag_wins_over_a_variable_and_that_over_the_project_file()
