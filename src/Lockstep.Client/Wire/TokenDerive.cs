@@ -8,7 +8,7 @@ namespace Lockstep.Client;
 /// </summary>
 public sealed record TokenDerive
 {
-    /// <summary>The name; null: the caller's, a dot and random letters.</summary>
+    /// <summary>The rest of its name, which is the caller's, a dot, and this; null: random letters.</summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public string? Name { get; init; }
 

@@ -20,11 +20,7 @@ internal sealed class Authenticator
     public Authenticator(TokenTable tokens, Kills kills, JwtIssuers issuers, TimeProvider time)
     {
         (_tokens, _kills, _issuers, _time) = (tokens, kills, issuers, time);
-        tokens.Changed += () =>
-        {
-            Changed?.Invoke();
-            EndRequests();
-        };
+        tokens.Changed += Raise;
     }
 
     /// <summary>Called after tokens, roles or kills have changed, before that is answered.</summary>
@@ -49,14 +45,15 @@ internal sealed class Authenticator
     /// <summary>Makes a kill take effect, for tokens of issuers and for service tokens.</summary>
     public void Apply(Kill kill, IReadOnlyList<TokenChange> ended)
     {
-        // Those first: what follows tells everybody to look.
         _kills.Apply(kill);
         _tokens.Apply(ended);
+        // Also when no service token was ended.
+        Raise();
     }
 
     /// <summary>Whether the token is still what it was when the caller was identified.</summary>
     public bool IsCurrent(Caller caller) =>
-        caller.IsSystem || (caller.Issued is null ? _tokens.IsCurrent(caller) : caller.ExpiresAt > _time.GetUtcNow() && !_kills.Reach(caller));
+        caller.IsSystem || (caller.Issued is null ? _tokens.IsCurrent(caller) : caller.ExpiresAt > _time.GetUtcNow() && caller.Issued.Identity.KeyHolds() && !_kills.Reach(caller));
 
     /// <summary>Has <paramref name="end"/> called, once at most, when the caller's token ends before the result is disposed: for what takes long, and must not outlive its token.</summary>
     public IDisposable WhenEnded(Caller caller, Action end)
@@ -100,6 +97,12 @@ internal sealed class Authenticator
     {
         if (HasOtherGrant(caller))
             throw new LockstepException(ErrorCode.Unavailable, $"what the token '{caller.Name}' may do has changed while this was under way; nothing was done: ask again");
+    }
+
+    private void Raise()
+    {
+        Changed?.Invoke();
+        EndRequests();
     }
 
     private async ValueTask<Authentication> VerifyAsync(string token, IPAddress? address, CancellationToken cancellationToken)

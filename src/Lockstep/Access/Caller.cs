@@ -19,6 +19,9 @@ internal sealed class Caller
     /// <summary>The id of the token this one was derived from and dies with.</summary>
     public string? Parent { get; init; }
 
+    /// <summary>The id of the token that it goes back to, its own when it was created: what is bounded for one token is for all of these together.</summary>
+    public string Root { get => field ?? TokenId; init; }
+
     public DateTimeOffset? ExpiresAt { get; init; }
 
     /// <summary>The hash of the token's newest secret when the caller was identified: another one since means a roll.</summary>
@@ -44,7 +47,7 @@ internal sealed class Caller
 
     /// <summary>The same caller with less, as from an address that not all of its roles hold from.</summary>
     public Caller With(Grant grant) =>
-        new() { TokenId = TokenId, Name = Name, Parent = Parent, ExpiresAt = ExpiresAt, Hash = Hash, Issued = Issued, Usage = Usage, Grant = grant };
+        new() { TokenId = TokenId, Name = Name, Parent = Parent, Root = Root, ExpiresAt = ExpiresAt, Hash = Hash, Issued = Issued, Usage = Usage, Grant = grant };
 
     /// <summary>The one question every access comes down to.</summary>
     public bool Can(Permission permission, Subject subject) => Grant.Allows(permission, subject);
@@ -52,11 +55,17 @@ internal sealed class Caller
     /// <summary>The answer of <see cref="Can"/> with the rule that decides it.</summary>
     public Decision Explain(Permission permission, Subject subject) => Grant.Explain(permission, subject);
 
+    /// <summary>The same for what will lie within this caller's grant whatever becomes of that: asked is only whether it would be more than it says.</summary>
+    /// <exception cref="LockstepException">forbidden.</exception>
+    public void EnsureCoversItself(string what, Grant other) => EnsureCovers(what, Grant.WithoutParent.MissingFor(other));
+
     /// <summary>Refuses to give, roll or take away what this caller does not hold itself.</summary>
     /// <exception cref="LockstepException">forbidden.</exception>
-    public void EnsureCovers(string what, Grant other)
+    public void EnsureCovers(string what, Grant other) => EnsureCovers(what, Grant.MissingFor(other));
+
+    private void EnsureCovers(string what, string? missing)
     {
-        if (Grant.MissingFor(other) is { } missing)
+        if (missing is not null)
             throw new LockstepException(ErrorCode.Forbidden, $"{what} would hold more than '{Name}' does: {missing}");
     }
 }
@@ -66,7 +75,8 @@ internal sealed class Caller
 /// <param name="Subject">Whom it is about.</param>
 /// <param name="At">When it was issued.</param>
 /// <param name="Rules">The rules of the settings that it meets.</param>
-internal sealed record Issuance(string Issuer, string Subject, DateTimeOffset At, ImmutableArray<RoleRule> Rules);
+/// <param name="Identity">What was verified.</param>
+internal sealed record Issuance(string Issuer, string Subject, DateTimeOffset At, ImmutableArray<RoleRule> Rules, JwtIdentity Identity);
 
 /// <summary>What one token has done lately; shared by all callers it makes.</summary>
 internal sealed class TokenUsage
@@ -75,8 +85,21 @@ internal sealed class TokenUsage
 
     private long _lastUsed;
 
-    /// <summary>How much it has asked; see <see cref="RateLimits"/>.</summary>
-    public TokenBucket Rate { get; } = new();
+    public TokenUsage()
+        : this(new TokenBucket(), new TokenBucket())
+    {
+    }
+
+    private TokenUsage(TokenBucket rate, TokenBucket derivations) => (Rate, Derivations) = (rate, derivations);
+
+    /// <summary>How much it, and all that goes back to the same token, has asked; see <see cref="RateLimits"/>.</summary>
+    public TokenBucket Rate { get; }
+
+    /// <summary>How many were derived of it.</summary>
+    public TokenBucket Derivations { get; }
+
+    /// <summary>That of a token derived from this one: it shares the limits.</summary>
+    public TokenUsage Derived() => new(Rate, Derivations);
 
     /// <summary>When it was accepted last, in Unix milliseconds, to the second; 0: never since this process started.</summary>
     public long LastUsedAt => Volatile.Read(ref _lastUsed);

@@ -14,7 +14,6 @@ internal sealed class Grant
     {
         (Roles, Within) = (roles, within);
         _hasNetworks = roles.Any(r => r.HasNetworks) || within is { _hasNetworks: true };
-        ReachesEveryFile = roles.Any(r => r.ReachesEveryFile) && within is not { ReachesEveryFile: false };
     }
 
     public Grant(Role role, TokenLimits limits, Grant? within = null)
@@ -30,12 +29,16 @@ internal sealed class Grant
     /// <summary>What this is the part of that holds from some address; null: it is whole.</summary>
     public Grant? Whole { get; private init; }
 
-    /// <summary>Whether every file of the repository is among its paths.</summary>
-    public bool ReachesEveryFile { get; }
+    /// <summary>The same as if it were not derived.</summary>
+    public Grant WithoutParent => Within is null ? this : new Grant(Roles);
 
     /// <summary>Whether it has the permission on every service, environment and secret.</summary>
     public bool ReachesEverything(Permission permission) =>
         Roles.Any(r => r.ReachesEverything && r.Role.Has(permission)) && Within?.ReachesEverything(permission) != false;
+
+    /// <summary>Whether it has the permission on every file of the repository.</summary>
+    public bool ReachesEveryFile(Permission permission) =>
+        Roles.Any(r => r.ReachesEveryFile && r.Role.Has(permission)) && Within?.ReachesEveryFile(permission) != false;
 
     public bool Allows(Permission permission, Subject subject)
     {

@@ -8,13 +8,16 @@ namespace Lockstep.Access;
 /// <summary>Callers who show a token of an issuer: the roles that the issuer's rules give them, as those roles are now.</summary>
 internal static class IssuedCallers
 {
+    // By subject, not by token, of which a subject may have any number; subjects that fall on the same one share its limits.
+    private static readonly TokenUsage[] s_usage = [.. Enumerable.Range(0, 4096).Select(_ => new TokenUsage())];
+
     /// <summary>Who a verified identity is; the same object for as long as the identity is cached and its roles stay what they are. Null: no role.</summary>
     public static Caller? Of(JwtIdentity identity, RoleSet roles)
     {
         if (identity.Tag is Made made && made.Roles == roles) return made.Caller;
         var before = (identity.Tag as Made)?.Caller;
         var parts = Parts(identity.Rules, roles);
-        var caller = parts.IsEmpty ? null : before is not null && IsSame(before.Grant, parts) ? before : Make(identity, parts, before?.Usage);
+        var caller = parts.IsEmpty ? null : before is not null && IsSame(before.Grant, parts) ? before : Make(identity, parts, IdOf(identity.Issuer, identity.Subject));
         identity.Tag = new Made(roles, caller);
         return caller;
     }
@@ -31,16 +34,16 @@ internal static class IssuedCallers
 
     private static bool IsSame(Grant grant, ImmutableArray<RoleGrant> parts) => grant.Roles.Select(r => r.Role).SequenceEqual(parts.Select(r => r.Role), ReferenceEqualityComparer.Instance);
 
-    private static Caller Make(JwtIdentity identity, ImmutableArray<RoleGrant> parts, TokenUsage? usage) => new()
+    private static Caller Make(JwtIdentity identity, ImmutableArray<RoleGrant> parts, string id) => new()
     {
-        TokenId = IdOf(identity.Issuer, identity.Subject),
-        // No service token has such a name.
-        Name = $"{identity.Subject}@{new Uri(identity.Issuer).Host}",
+        TokenId = id,
+        // No service token has such a name. With the path, by which tenants of one host differ.
+        Name = $"{identity.Subject}@{identity.Issuer[(identity.Issuer.IndexOf("://", StringComparison.Ordinal) + 3)..]}",
         // It is accepted so much longer, for the clocks' sake.
         ExpiresAt = identity.ExpiresAt + JwtClaims.Skew,
-        Issued = new Issuance(identity.Issuer, identity.Subject, identity.IssuedAt, identity.Rules),
+        Issued = new Issuance(identity.Issuer, identity.Subject, identity.IssuedAt, identity.Rules, identity),
         Grant = new Grant(parts),
-        Usage = usage ?? new TokenUsage(),
+        Usage = s_usage[(string.GetHashCode(id, StringComparison.Ordinal) & int.MaxValue) % s_usage.Length],
     };
 
     /// <summary>One id for all tokens of a subject: what it was given is asked for by it. Neither part holds a line break.</summary>

@@ -7,8 +7,6 @@ namespace Lockstep.Access;
 /// <summary>Which tokens a kill is about. What is null does not narrow it; services and environments narrow it together.</summary>
 internal sealed record KillScope
 {
-    private static readonly ImmutableArray<string?> s_any = [null];
-
     public string? Issuer { get; init; }
 
     /// <summary>A subject of <see cref="Issuer"/>.</summary>
@@ -31,10 +29,8 @@ internal sealed record KillScope
     /// <summary>Whether a role, as a token narrows it, could be used for one of the services in one of the environments.</summary>
     public bool Reaches(RoleGrant role)
     {
-        foreach (var service in Services is { } services ? services.CastArray<string?>() : s_any)
-            foreach (var environment in Environments is { } environments ? environments.CastArray<string?>() : s_any)
-                if (role.Names(service, environment)) return true;
-        return false;
+        // The two are independent of each other.
+        return (Services is not { } services || services.Any(s => role.Names(s, null))) && (Environments is not { } environments || environments.Any(e => role.Names(null, e)));
     }
 
     private static string? Join(ImmutableArray<string>? names) => names is { } some ? string.Join(" ", some) : null;
@@ -60,16 +56,16 @@ internal sealed class Kills
     /// <param name="session">A write.</param>
     /// <param name="scope">Which tokens.</param>
     /// <param name="at">Until when issued.</param>
-    /// <param name="spared">The id of the caller's own token.</param>
+    /// <param name="spared">Who calls: its token lives on.</param>
     /// <param name="roles">The roles as they are: what becomes of one later revives nobody.</param>
-    public static Kill Write(SqlSession session, KillScope scope, DateTimeOffset at, string spared, RoleSet roles)
+    public static Kill Write(SqlSession session, KillScope scope, DateTimeOffset at, Caller spared, RoleSet roles)
     {
         var reached = roles.All.Where(r => scope.Reaches(new RoleGrant(r, TokenLimits.None))).Select(r => r.Name);
-        var kill = new Kill(Counters.Next(session, "kills"), at, scope, spared, [.. reached]);
+        var kill = new Kill(Counters.Next(session, "kills"), at, scope, spared.TokenId, [.. reached]) { SparedAt = spared.Issued?.At };
         session.Execute(
-            "INSERT INTO kills (seq, at, issuer, subject, services, environments, spared, roles) VALUES (@seq, @at, @issuer, @subject, @services, @environments, @spared, @roles)",
+            "INSERT INTO kills (seq, at, issuer, subject, services, environments, spared, spared_at, roles) VALUES (@seq, @at, @issuer, @subject, @services, @environments, @spared, @spared_at, @roles)",
             ("seq", kill.Seq), ("at", at.ToUnixTimeMilliseconds()), ("issuer", scope.Issuer), ("subject", scope.Subject),
-            ("services", Text(scope.Services)), ("environments", Text(scope.Environments)), ("spared", spared), ("roles", Text(kill.Roles)));
+            ("services", Text(scope.Services)), ("environments", Text(scope.Environments)), ("spared", kill.Spared), ("spared_at", kill.SparedAt?.ToUnixTimeMilliseconds()), ("roles", Text(kill.Roles)));
         return kill;
     }
 
@@ -89,7 +85,7 @@ internal sealed class Kills
     {
         if (caller.Issued is not { } issued) return false;
         foreach (var kill in kills)
-            if (issued.At <= kill.At + s_skew && kill.Spared != caller.TokenId && !kill.Scope.IsOfOther(issued) && IsReached(kill, caller.Grant, issued)) return true;
+            if (issued.At <= kill.At + s_skew && !(kill.Spared == caller.TokenId && kill.SparedAt?.ToUnixTimeMilliseconds() == issued.At.ToUnixTimeMilliseconds()) && !kill.Scope.IsOfOther(issued) && IsReached(kill, caller.Grant, issued)) return true;
         return false;
 
         // By what it could do wherever it is used from, when it was killed or now.
@@ -98,14 +94,17 @@ internal sealed class Kills
     }
 
     private static List<Kill> Read(SqlSession session, long since) => session.Query(
-        "SELECT seq, at, issuer, subject, services, environments, spared, roles FROM kills WHERE at >= @since ORDER BY seq DESC", Read, ("since", since));
+        "SELECT seq, at, issuer, subject, services, environments, spared, roles, spared_at FROM kills WHERE at >= @since ORDER BY seq DESC", Read, ("since", since));
 
     private static Kill Read(DbDataReader row) => new(
         row.GetInt64(0),
         row.Time(1),
         new KillScope { Issuer = row.TextOrNull(2), Subject = row.TextOrNull(3), Services = Names(row.TextOrNull(4)), Environments = Names(row.TextOrNull(5)) },
         row.TextOrNull(6),
-        Names(row.TextOrNull(7)) ?? []);
+        Names(row.TextOrNull(7)) ?? [])
+    {
+        SparedAt = row.TimeOrNull(8),
+    };
 
     // Names hold no space.
     private static string? Text(ImmutableArray<string>? names) => names is { } some ? string.Join(' ', some) : null;
@@ -114,4 +113,8 @@ internal sealed class Kills
 }
 
 /// <summary>A kill as it is kept. <paramref name="Spared"/>: the id of the one who called for it; <paramref name="Roles"/>: those that could be used in its scope then.</summary>
-internal sealed record Kill(long Seq, DateTimeOffset At, KillScope Scope, string? Spared, ImmutableArray<string> Roles);
+internal sealed record Kill(long Seq, DateTimeOffset At, KillScope Scope, string? Spared, ImmutableArray<string> Roles)
+{
+    /// <summary>When the token of an issuer that is spared was issued: others of its subject are not.</summary>
+    public DateTimeOffset? SparedAt { get; init; }
+}

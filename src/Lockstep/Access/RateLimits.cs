@@ -17,6 +17,11 @@ internal sealed class RateLimits(int requestsPerSecond, TimeProvider time)
 
     public const int FailuresPerSecond = 10;
 
+    public const int DerivationsPerSecond = 20;
+
+    /// <summary>What a token that was quiet may derive at once.</summary>
+    public const int DerivationBurst = 1000;
+
     /// <summary>What an address that was quiet may get wrong at once.</summary>
     public const int FailureBurst = 100;
 
@@ -38,6 +43,15 @@ internal sealed class RateLimits(int requestsPerSecond, TimeProvider time)
         if (requestsPerSecond == 0 || caller.Usage.Rate.Take(time, requestsPerSecond, requestsPerSecond * (long)BurstSeconds) is not { } wait) return;
         s_limited.Add(1, s_byToken);
         throw new LockstepException(ErrorCode.RateLimited, $"the token '{caller.Name}' asks more than {requestsPerSecond} times a second") { RetryAfter = wait };
+    }
+
+    /// <summary>Counts a token that is derived or renewed, which anybody may do and which is written down: of all that go back to one token.</summary>
+    /// <exception cref="LockstepException">rate-limited, with the time to wait.</exception>
+    public static void Derivation(Caller caller, TimeProvider time)
+    {
+        if (caller.Usage.Derivations.Take(time, DerivationsPerSecond, DerivationBurst) is not { } wait) return;
+        s_limited.Add(1, s_byToken);
+        throw new LockstepException(ErrorCode.RateLimited, $"more than {DerivationsPerSecond} tokens a second are derived from, or renewed below, the one that '{caller.Name}' goes back to") { RetryAfter = wait };
     }
 
     /// <summary>Counts a failed authentication.</summary>

@@ -10,6 +10,9 @@ namespace Lockstep.Access;
 /// <summary>A row of the table <c>tokens</c>. Lists are kept as they were given; null: the token does not narrow its role there.</summary>
 internal sealed record TokenRecord
 {
+    /// <summary>How many that have ended are kept in memory; the others are in the table.</summary>
+    public const int MaxEnded = 10_000;
+
     private const string Columns =
         "id, name, hash, previous_hash, previous_until, parent, role, services, environments, secrets, cidrs, created_at, created_by, expires_at, revoked_at, "
         + "parent_hash, renew_for, renew_until, last_used_at, root";
@@ -63,9 +66,15 @@ internal sealed record TokenRecord
 
     public override string ToString() => $"{Name} ({Id})";
 
-    /// <summary>All but derived ones that have expired.</summary>
-    public static List<TokenRecord> All(SqlSession session, DateTimeOffset now) =>
-        session.Query($"SELECT {Columns} FROM tokens WHERE parent IS NULL OR expires_at > @now ORDER BY name", Read, ("now", Millis(now)));
+    /// <summary>Those that live, and of those that were created and have ended, and whose name nobody has taken again, the newest.</summary>
+    public static List<TokenRecord> All(SqlSession session, DateTimeOffset now)
+    {
+        var all = session.Query($"SELECT {Columns} FROM tokens WHERE revoked_at IS NULL AND (expires_at IS NULL OR expires_at > @now)", Read, ("now", Millis(now)));
+        all.AddRange(session.Query(
+            $"SELECT {Columns} FROM tokens WHERE parent IS NULL AND (revoked_at IS NOT NULL OR expires_at <= @now) AND name NOT LIKE '% (%' ORDER BY created_at DESC LIMIT @limit", Read,
+            ("now", Millis(now)), ("limit", MaxEnded)));
+        return all;
+    }
 
     public static TokenRecord? Find(SqlSession session, string name) =>
         session.First($"SELECT {Columns} FROM tokens WHERE name = @name", Read, ("name", name));
@@ -73,13 +82,11 @@ internal sealed record TokenRecord
     public static TokenRecord? FindById(SqlSession session, string id) =>
         session.First($"SELECT {Columns} FROM tokens WHERE id = @id", Read, ("id", id));
 
-    public static void Delete(SqlSession session, string id) => session.Execute("DELETE FROM tokens WHERE id = @id", ("id", id));
-
-    /// <summary>Deletes derived tokens that have expired so long ago that nothing is on the record of them any more.</summary>
+    /// <summary>Deletes tokens that have expired so long ago that nothing is on the record of them any more.</summary>
     public static void DeleteExpired(SqlSession session, DateTimeOffset before) =>
-        session.Execute("DELETE FROM tokens WHERE parent IS NOT NULL AND expires_at <= @before", ("before", Millis(before)));
+        session.Execute("DELETE FROM tokens WHERE expires_at <= @before", ("before", Millis(before)));
 
-    /// <summary>Frees the name of a derived token that has expired. The row stays: by it is known what its parent's holder was given.</summary>
+    /// <summary>Frees the name of a token that has expired. The row stays: by it is known what its holder was given.</summary>
     public static void FreeName(SqlSession session, TokenRecord ended) =>
         session.Execute("UPDATE tokens SET name = @name WHERE id = @id", ("id", ended.Id), ("name", $"{ended.Name} ({ended.Id})"));
 
@@ -139,8 +146,26 @@ internal sealed record TokenRecord
     }
 
     /// <summary>Whether it has not ended, and a secret with that hash is accepted.</summary>
-    public bool Accepts(ReadOnlySpan<byte> hash, DateTimeOffset now) =>
-        RevokedAt is null && !(ExpiresAt <= now) && (Same(Hash, hash) || (PreviousUntil > now && Same(PreviousHash, hash)));
+    public bool Accepts(ReadOnlySpan<byte> hash, DateTimeOffset now, bool newestOnly = false) =>
+        RevokedAt is null && !(ExpiresAt <= now) && (Same(Hash, hash) || (!newestOnly && PreviousUntil > now && Same(PreviousHash, hash)));
+
+    /// <summary>Whether nothing has changed since then but that it may live longer.</summary>
+    public bool IsLonger(TokenRecord before) =>
+        RevokedAt == before.RevokedAt && PreviousUntil == before.PreviousUntil && Same(Hash, before.Hash) && !(ExpiresAt < before.ExpiresAt) && (before.ExpiresAt is not null || ExpiresAt is null);
+
+    /// <summary>What it is, for the record: names and patterns, bounded by what a token may have of them.</summary>
+    public string Describe()
+    {
+        var parts = new List<string?>
+        {
+            $"token {Id}, role {Role}", Part("derived from token", Parent), Part("services", Join(Services)), Part("environments", Join(Environments)), Part("secrets", Join(Secrets)),
+            Part("cidrs", Join(Cidrs)), Part("expires", $"{ExpiresAt:u}"), Part("the secret before it until", $"{PreviousUntil:u}"),
+        };
+        return string.Join(", ", parts.OfType<string>());
+
+        static string? Part(string name, string? text) => string.IsNullOrEmpty(text) ? null : $"{name} {text}";
+        static string? Join(IReadOnlyList<string>? list) => list is null ? null : string.Join(' ', list);
+    }
 
     // Hashes of tokens are no secrets, but nothing is lost by comparing them as such.
     private static bool Same(byte[]? a, ReadOnlySpan<byte> b) => a is not null && CryptographicOperations.FixedTimeEquals(a, b);

@@ -22,6 +22,20 @@ internal sealed class TokenSnapshot
 
     public TokenEntry? Find(ReadOnlySpan<char> id) => _lookup.TryGetValue(id, out var entry) ? entry : null;
 
+    /// <summary>Whether it is accepted from somebody who has its newest text.</summary>
+    public bool IsAlive(TokenRecord record, DateTimeOffset now) => record.RevokedAt is null && !(record.ExpiresAt <= now) && ParentsAccept(RecordOf, record, now);
+
+    /// <summary>Whether all that a token derives from accept the text that it was derived with.</summary>
+    public static bool ParentsAccept(Func<string, TokenRecord?> find, TokenRecord record, DateTimeOffset now)
+    {
+        for (var depth = 0; record.Parent is { } id; depth++)
+        {
+            if (depth >= TokenTable.MaxDepth || find(id) is not { } parent || !parent.Accepts(record.ParentHash, now)) return false;
+            record = parent;
+        }
+        return true;
+    }
+
     /// <summary>The same tokens under other roles.</summary>
     public TokenSnapshot With(RoleSet roles) => With(roles, [.. Entries.Select(e => e.Record)]);
 
@@ -65,7 +79,7 @@ internal sealed class TokenSnapshot
     {
         var known = Find(record.Id)?.Caller;
         var grant = known is not null && IsSame(known.Grant, roles.Find(record.Role), parent?.Caller.Grant) ? known.Grant : record.GrantUnder(roles, parent?.Caller.Grant);
-        var usage = known?.Usage ?? new TokenUsage();
+        var usage = known?.Usage ?? parent?.Caller.Usage.Derived() ?? new TokenUsage();
         return new(record, order, MakeCaller(record.Hash), record.PreviousHash is { } previous ? MakeCaller(previous) : null);
 
         Caller MakeCaller(byte[] hash) => new()
@@ -73,6 +87,7 @@ internal sealed class TokenSnapshot
             TokenId = record.Id,
             Name = record.Name,
             Parent = record.Parent,
+            Root = record.Root ?? record.Id,
             ExpiresAt = record.ExpiresAt,
             Hash = hash,
             Grant = grant,

@@ -10,9 +10,14 @@ internal sealed partial class TokenTable
     /// <summary>The longest that a derived token lives, renewals included.</summary>
     public static readonly TimeSpan MaxDerivedLife = TimeSpan.FromDays(32);
 
-    /// <summary>How many tokens there may be at a time, created and derived each, and how many derived from one that was created, at any depth.</summary>
+    /// <summary>How many tokens may be alive at a time, that were created, that were derived, and that derive from one that was created, at any depth.</summary>
+    public const int MaxCreated = 20_000;
     public const int MaxTokens = 50_000;
     public const int MaxDerived = 10_000;
+
+    /// <summary>How many characters the patterns and networks of one token may have together; of a derived one, those of its own.</summary>
+    public const int MaxText = 4096;
+    public const int MaxDerivedText = 1024;
 
     /// <summary>How many tokens may stand between a derived one and one that was created.</summary>
     public const int MaxDepth = 8;
@@ -26,15 +31,17 @@ internal sealed partial class TokenTable
     public TokenChange Create(SqlSession session, Caller creator, NewToken request)
     {
         var now = time.GetUtcNow();
+        EnsureNotDerived(creator, "derive from it instead (token derive)");
         if (!NameRules.IsTokenName(request.Name))
             throw new LockstepException(ErrorCode.BadRequest, $"name: a token's name is {NameRules.Words} and starts with a letter or digit.");
         if (Roles.Find(request.Role) is not { } role)
-            throw new LockstepException(ErrorCode.BadRequest, $"role: there is no role of that name; there are {string.Join(", ", Roles.All.Select(r => r.Name))}.");
+            throw new LockstepException(ErrorCode.BadRequest, $"role: there is no role of that name; you can give {string.Join(", ", Roles.All.Where(r => creator.Grant.MissingFor(new Grant(r, TokenLimits.None)) is null).Select(r => r.Name).DefaultIfEmpty("none"))}.");
         if (request.ExpiresIn is { } lifetime && (lifetime <= TimeSpan.Zero || lifetime > TimeSpan.FromDays(36500)))
             throw new LockstepException(ErrorCode.BadRequest, "expiresIn: must be more than 0 and at most 100 years.");
-        EnsureRoom(derived: false);
+        EnsureRoom(derived: false, now);
         var (limits, error) = TokenRecord.Limits(request.Services, request.Environments, request.Secrets, request.Cidrs);
         if (error is not null) throw new LockstepException(ErrorCode.BadRequest, error + ".");
+        EnsureShort(MaxText, request.Services, request.Environments, request.Secrets, request.Cidrs);
         creator.EnsureCovers(Quote(request.Name, role.Name), new Grant(role, limits));
 
         var replaced = TokenRecord.Find(session, request.Name);
@@ -45,8 +52,7 @@ internal sealed partial class TokenTable
                 throw new LockstepException(ErrorCode.AlreadyExists,
                     $"A token named '{request.Name}' exists{(replaced.RevokedAt is null ? "" : " (revoked)")}; roll it for a new secret, or choose another name.");
             }
-            if (replaced.Parent is null) TokenRecord.Delete(session, replaced.Id);
-            else TokenRecord.FreeName(session, replaced);
+            TokenRecord.FreeName(session, replaced);
         }
 
         var token = ServiceToken.Create();
@@ -77,6 +83,7 @@ internal sealed partial class TokenTable
         if (grace < TimeSpan.Zero || grace > MaxGrace)
             throw new LockstepException(ErrorCode.BadRequest, $"grace: must be from 0s to {MaxGrace.TotalHours:0}h.");
         var now = time.GetUtcNow();
+        EnsureNotDerived(caller, "show the token that it derives from");
         var record = Existing(session, caller, name);
         if (record.ExpiresAt <= now)
             throw new LockstepException(ErrorCode.Conflict, $"the token '{name}' expired at {record.ExpiresAt:u}; create it anew under the same name");
@@ -113,7 +120,8 @@ internal sealed partial class TokenTable
         var inAll = request.RenewableFor ?? life;
         if (life <= TimeSpan.Zero || life > MaxDerivedLife || inAll < life || inAll > MaxDerivedLife)
             throw new LockstepException(ErrorCode.BadRequest, $"expiresIn and renewableFor: must be more than 0 and at most {MaxDerivedLife.TotalDays:0}d, and renewableFor not less than expiresIn");
-        var name = request.Name ?? NameFor(parent);
+        // Below its parent's name, so that it can be taken for nobody else.
+        var name = NameFor(parent, request.Name);
         if (!NameRules.IsTokenName(name)) throw new LockstepException(ErrorCode.BadRequest, $"name: a token's name is {NameRules.Words} and starts with a letter or digit.");
         var record = parent with
         {
@@ -136,8 +144,12 @@ internal sealed partial class TokenTable
             LastUsedAt = null,
         };
         if (TokenRecord.Limits(record.Services, record.Environments, record.Secrets, record.Cidrs).Error is { } error) throw new LockstepException(ErrorCode.BadRequest, error + ".");
+        EnsureShort(MaxDerivedText, request.Services, request.Environments, request.Secrets, request.Cidrs);
+        // Everybody may do this: a role that is not the caller's own is not told from one that is not there.
+        if (record.Role != parent.Role && (Roles.Find(record.Role) is null || creator.Grant.WithoutParent.MissingFor(record.GrantUnder(Roles, within: null)) is not null))
+            throw new LockstepException(ErrorCode.Forbidden, $"role: there is no role '{record.Role}', or as it is asked for it would hold more than '{creator.Name}' does");
         if (Roles.Find(record.Role) is null) throw new LockstepException(ErrorCode.BadRequest, $"role: there is no role '{record.Role}'");
-        creator.EnsureCovers(Quote(name, record.Role), record.GrantUnder(Roles, within: null));
+        creator.EnsureCoversItself(Quote(name, record.Role), record.GrantUnder(Roles, within: null));
         var replaced = TokenRecord.Find(session, name);
         if (replaced is not null)
         {
@@ -145,8 +157,8 @@ internal sealed partial class TokenTable
             if (replaced.Parent is null || !(replaced.ExpiresAt <= now)) throw new LockstepException(ErrorCode.AlreadyExists, $"A token named '{name}' exists; choose another name, or none.");
             TokenRecord.FreeName(session, replaced);
         }
-        EnsureRoom(derived: true);
-        if (_snapshot.Entries is { Count: >= MaxDerived } there && there.Count(e => e.Record.Root == record.Root && e.Record.RevokedAt is null && e.Record.ExpiresAt > now) >= MaxDerived)
+        EnsureRoom(derived: true, now);
+        if (_snapshot is { Entries: { Count: >= MaxDerived } there } snapshot && there.Count(e => e.Record.Root == record.Root && snapshot.IsAlive(e.Record, now)) >= MaxDerived)
             throw new LockstepException(ErrorCode.Conflict, $"{MaxDerived:N0} tokens derive from the one that '{parent.Name}' goes back to, as many as may; let some expire, or revoke them");
         if (Depth(session, record) > MaxDepth) throw new LockstepException(ErrorCode.Conflict, $"a derived token may stand at most {MaxDepth} below one that was created");
         var token = ServiceToken.Create();
@@ -182,16 +194,26 @@ internal sealed partial class TokenTable
         var byId = records.ToDictionary(r => r.Id, StringComparer.Ordinal);
         var spared = new HashSet<string>(StringComparer.Ordinal);
         for (var id = caller.TokenId; id is not null && spared.Add(id); id = byId.GetValueOrDefault(id)?.Parent) { }
-        return records.Where(r => r.RevokedAt is null && !(r.ExpiresAt <= now) && !spared.Contains(r.Id) && scope.Holds(GrantOf(r)) && ParentsAccept(byId.GetValueOrDefault, r, now));
+        return records.Where(r => r.RevokedAt is null && !(r.ExpiresAt <= now) && !spared.Contains(r.Id) && scope.Holds(GrantOf(r)) && TokenSnapshot.ParentsAccept(byId.GetValueOrDefault, r, now));
     }
 
     private static LockstepException NotFound(string name) => new(ErrorCode.NotFound, $"There is no token named '{name}'.");
 
     private TokenRecord Existing(SqlSession session, Caller caller, string name)
     {
-        var record = (NameRules.IsTokenName(name) ? TokenRecord.Find(session, name) : null) ?? throw NotFound(name);
-        // Its own end is everybody's own business, and no more.
-        if (record.Id != caller.TokenId) caller.EnsureCovers(Quote(name, record.Role), GrantOf(record));
+        var record = NameRules.IsTokenName(name) ? TokenRecord.Find(session, name) : null;
+        if (record is not null && record.Id == caller.TokenId)
+        {
+            // Its own end is everybody's own business; but who has the old text in its grace may be the one because of whom it was rolled.
+            if (record.RevokedAt is null && !record.Accepts(caller.Hash.Span, time.GetUtcNow(), newestOnly: true))
+                throw new LockstepException(ErrorCode.Forbidden, $"the token '{name}' has been rolled, and what was shown is its old text: show the new one");
+            return record;
+        }
+        // Who is not shown it in the list is not told here whether it is there.
+        if (!caller.Grant.ReachesEverything(Permission.TokenWrite) && (record is null || caller.Grant.MissingFor(GrantOf(record)) is not null))
+            throw new LockstepException(ErrorCode.Forbidden, $"there is no token named '{name}', or it holds more than '{caller.Name}' does");
+        if (record is null) throw NotFound(name);
+        caller.EnsureCovers(Quote(name, record.Role), GrantOf(record));
         return record;
     }
 
@@ -202,11 +224,11 @@ internal sealed partial class TokenTable
     }
 
     // Each kind by itself: who may do no more than derive must not keep others from creating.
-    private void EnsureRoom(bool derived)
+    private void EnsureRoom(bool derived, DateTimeOffset now)
     {
-        var there = _snapshot.Entries;
-        if (there.Count >= MaxTokens && there.Count(e => e.Record.Parent is not null == derived) >= MaxTokens)
-            throw new LockstepException(ErrorCode.Conflict, $"there are {MaxTokens:N0} {(derived ? "derived" : "created")} tokens, as many as there may be; let some expire, or revoke what nobody needs");
+        var (snapshot, limit) = (_snapshot, derived ? MaxTokens : MaxCreated);
+        if (snapshot.Entries.Count >= limit && snapshot.Entries.Count(e => e.Record.Parent is not null == derived && snapshot.IsAlive(e.Record, now)) >= limit)
+            throw new LockstepException(ErrorCode.Conflict, $"there are {limit:N0} {(derived ? "derived" : "created")} tokens, as many as there may be; let some expire, or revoke what nobody needs");
     }
 
     private static int Depth(SqlSession session, TokenRecord record)
@@ -216,9 +238,24 @@ internal sealed partial class TokenTable
         return depth;
     }
 
-    // Readable, unique for all that matters, and within the length of a name.
-    private static string NameFor(TokenRecord parent)
+    // What somebody could do with a token that derives from theirs must end with it.
+    private static void EnsureNotDerived(Caller caller, string wayOut)
     {
+        if (caller.Parent is not null) throw new LockstepException(ErrorCode.Forbidden, $"the token '{caller.Name}' derives from another and gives out none that would outlive that; {wayOut}");
+    }
+
+    // Patterns are kept in memory and compared with each other, by anybody who may derive.
+    private static void EnsureShort(int limit, params ReadOnlySpan<IReadOnlyList<string>?> lists)
+    {
+        var length = 0;
+        foreach (var list in lists) length += list?.Sum(p => p.Length + 1) ?? 0;
+        if (length > limit) throw new LockstepException(ErrorCode.BadRequest, $"services, environments, secrets and cidrs: may have {limit:N0} characters together; they have {length:N0}. A role holds more");
+    }
+
+    // Readable, unique for all that matters, and within the length of a name.
+    private static string NameFor(TokenRecord parent, string? name)
+    {
+        if (name is not null) return $"{parent.Name}.{name}";
         var suffix = "." + RandomNumberGenerator.GetString("abcdefghijklmnopqrstuvwxyz0123456789", 10);
         return parent.Name[..Math.Min(parent.Name.Length, NameRules.MaxLength - suffix.Length)] + suffix;
     }

@@ -71,18 +71,22 @@ internal sealed partial class TokenTable(RoleSet roles, TimeProvider time)
     /// <summary>Makes committed changes take effect. Changes of one token may be applied in any order; the last written one stays.</summary>
     public void Apply(params IReadOnlyList<TokenChange> changes)
     {
-        lock (_swap) _snapshot = _snapshot.With(changes);
-        Changed?.Invoke();
+        TokenSnapshot before;
+        lock (_swap) _snapshot = (before = _snapshot).With(changes);
+        // What only begins, or lives longer, ends nobody's connection.
+        if (changes.Any(c => before.RecordOf(c.Record.Id) is { } known && !c.Record.IsLonger(known))) Changed?.Invoke();
     }
 
-    /// <summary>Drops derived tokens that have expired, or whose parents have ended: nothing brings them back.</summary>
+    /// <summary>Drops derived tokens that have expired, or whose parents have ended, as nothing brings them back; and of created ones that have ended all but the newest.</summary>
     public void ForgetEnded()
     {
         var now = time.GetUtcNow();
         lock (_swap)
         {
             var snapshot = _snapshot;
-            _snapshot = snapshot.Without(r => r.Parent is not null && (r.ExpiresAt <= now || !ParentsAccept(snapshot.RecordOf, r, now)));
+            var ended = snapshot.Entries.Select(e => e.Record).Where(r => r.Parent is null && !snapshot.IsAlive(r, now)).ToList();
+            var old = ended.Count <= TokenRecord.MaxEnded ? [] : ended.OrderByDescending(r => r.CreatedAt).Skip(TokenRecord.MaxEnded).Select(r => r.Id).ToHashSet(StringComparer.Ordinal);
+            _snapshot = snapshot.Without(r => old.Contains(r.Id) || (r.Parent is not null && (r.ExpiresAt <= now || !TokenSnapshot.ParentsAccept(snapshot.RecordOf, r, now))));
         }
     }
 
@@ -106,7 +110,7 @@ internal sealed partial class TokenTable(RoleSet roles, TimeProvider time)
             return new(null, "unknown");
         if (record!.RevokedAt is not null) return new(null, "revoked");
         if (record.ExpiresAt <= now) return new(null, "expired");
-        if (!ParentsAccept(snapshot.RecordOf, record, now)) return new(null, "parent-ended");
+        if (!TokenSnapshot.ParentsAccept(snapshot.RecordOf, record, now)) return new(null, "parent-ended");
         // Who shows the old secret is one who ends with it.
         var caller = isNewest ? entry!.Caller : entry!.Previous!;
         if (caller.Grant.From(address) is not { } grant) return new(null, "address-not-allowed");
@@ -126,16 +130,7 @@ internal sealed partial class TokenTable(RoleSet roles, TimeProvider time)
     private bool IsCurrent(Func<string, TokenRecord?> find, Caller caller)
     {
         var now = time.GetUtcNow();
-        return find(caller.TokenId) is { } record && record.Accepts(caller.Hash.Span, now) && ParentsAccept(find, record, now);
+        return find(caller.TokenId) is { } record && record.Accepts(caller.Hash.Span, now) && TokenSnapshot.ParentsAccept(find, record, now);
     }
 
-    private static bool ParentsAccept(Func<string, TokenRecord?> find, TokenRecord record, DateTimeOffset now)
-    {
-        for (var depth = 0; record.Parent is { } id; depth++)
-        {
-            if (depth >= MaxDepth || find(id) is not { } parent || !parent.Accepts(record.ParentHash, now)) return false;
-            record = parent;
-        }
-        return true;
-    }
 }

@@ -8,6 +8,7 @@ namespace Lockstep.Cli;
 internal static class KillVerb
 {
     private const int Shown = 20;
+    private const string Ended = "ended";
 
     public static Command Build(GlobalOptions globals)
     {
@@ -50,7 +51,7 @@ internal static class KillVerb
                 }
                 Confirmation.Ask(session, yes, $"{Describe(plan)} would end. Kill?");
             }
-            Print(session, await session.Client.KillAsync(request, cancellationToken), "ended");
+            Print(session, await session.Client.KillAsync(request, cancellationToken), Ended);
         });
         return verb;
     }
@@ -65,8 +66,13 @@ internal static class KillVerb
     {
         foreach (var token in report.Tokens) text.WriteLine(Output.Printable($"{token.Name} ({token.Id})"));
         text.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{report.Tokens.Count} service tokens {verb}"));
-        if (report.Exposure is not { } exposure) return;
-        text.WriteLine(exposure.Items.Count == 0 ? "they were given no secrets" : "they were given, and these should be changed:");
+        if (report.IssuedUntil is { } until) text.WriteLine($"tokens of issuers in scope that were issued until {Output.Time(until)} are dead too; they are not listed: lockstep audit exposure SUBJECT@ISSUER");
+        if (report.Exposure is not { } exposure)
+        {
+            if (verb == Ended) text.WriteLine("what they were given: lockstep audit exposure NAME");
+            return;
+        }
+        text.WriteLine(exposure.Items.Count == 0 ? "the service tokens were given no secrets" : "they were given, and these should be changed:");
         foreach (var item in exposure.Items) text.WriteLine(Output.Printable(string.Create(CultureInfo.InvariantCulture, $"  {item.Secret}@{item.Version}  last {Output.Time(item.Last)}")));
         if (exposure.Truncated) text.WriteLine("  and more: lockstep audit exposure NAME");
     });

@@ -27,8 +27,13 @@ internal static class LoginVerb
         verb.Add(issuer);
         verb.Add(client);
         verb.Add(noBrowser);
+        var yes = Confirmation.AddYes(verb);
         globals.Action(verb, async (session, cancellationToken) =>
         {
+            // A directory must not decide where the token of a person goes.
+            if (session.Settings.AddressFound is { Origin: var origin, Value: var server } && session.Settings.Project?.Path == origin)
+                Confirmation.Ask(session, yes, $"{origin} names the server {server}, which the token will be sent to. Log in there?");
+            else session.Output.Remark($"logging in for the server {session.Settings.AddressFound.Value} ({session.Settings.AddressFound.Origin})");
             var chosen = await ChooseAsync(session, session.Get(issuer), session.Get(client), cancellationToken);
             using var loggers = Logging.Plain();
             using var flow = new LoginFlow(chosen, TimeProvider.System, loggers);

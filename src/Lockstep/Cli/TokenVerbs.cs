@@ -52,7 +52,7 @@ internal static class TokenVerbs
         var verb = new Verb("derive", "Make a short-lived token from your own: it permits no more, and dies with it",
             "lockstep token derive --expires-in 15m --out job.token",
             "lockstep token derive --role viewer --expires-in 1h --renewable-for 12h");
-        var name = new Argument<string?>("NAME") { Description = "A name for it; default: yours, a dot and random letters", Arity = ArgumentArity.ZeroOrOne };
+        var name = new Argument<string?>("NAME") { Description = "The rest of its name, after yours and a dot; default: random letters", Arity = ArgumentArity.ZeroOrOne };
         var role = new Option<string?>("--role") { Description = "A role that gives no more than yours; default: yours", HelpName = "ROLE" };
         var services = Globs("--service", "-s", "Narrow it to services");
         var environments = Globs("--environment", "-e", "Narrow it to environments");

@@ -14,14 +14,13 @@ internal sealed partial class Gate
     /// The kill switch: ends every token in scope but the caller's own and those that it derives from, in one transaction. Service tokens are revoked; of tokens of issuers, those
     /// issued up to now are dead. When this returns their connections are closed on this node.
     /// </summary>
-    /// <returns>The service tokens that were ended, and what they were given; null when that would take too long to find out now.</returns>
-    public async Task<(IReadOnlyList<TokenRecord> Ended, ExposureReport? Exposure)> KillAsync(CallContext call, KillScope scope, CancellationToken cancellationToken)
+    public async Task<KillOutcome> KillAsync(CallContext call, KillScope scope, CancellationToken cancellationToken)
     {
         await RequireKillAsync(call, scope);
         var (ended, kill) = await WriteTokensAsync(session =>
         {
             var ended = Tokens.Kill(session, call.Caller, scope);
-            var kill = Kills.Write(session, scope, Time.GetUtcNow(), call.Caller.TokenId, Tokens.Roles);
+            var kill = Kills.Write(session, scope, Time.GetUtcNow(), call.Caller, Tokens.Roles);
             ReleaseStore.WriteJournal(session, null, "token", call.Caller.Name, Time.GetUtcNow(), $"kill {scope}");
             Record(session, call, Entry(call, "kill", scope.ToString()) with { Detail = Names(ended) });
             return (ended, kill);
@@ -29,7 +28,12 @@ internal sealed partial class Gate
         Authenticator.Apply(kill, ended);
         var ids = ended.Select(t => t.Record.Id);
         if (scope is { Issuer: { } issuer, Subject: { } subject }) ids = ids.Append(IssuedCallers.IdOf(issuer, subject));
-        return ([.. ended.Select(t => t.Record)], await ExposureAsync([.. ids], cancellationToken));
+        return new KillOutcome([.. ended.Select(t => t.Record)])
+        {
+            IssuedUntil = Options.Issuers.Count > 0 ? kill.At : null,
+            // Of an issuer's tokens nothing is known here but by their subjects.
+            Exposure = scope is { Issuer: not null, Subject: null } ? null : await ExposureAsync([.. ids], cancellationToken),
+        };
     }
 
     // The kill is done: what is told of it must neither undo that nor hold up the answer for long.
@@ -48,10 +52,10 @@ internal sealed partial class Gate
     }
 
     /// <summary>The service tokens that a kill would end now.</summary>
-    public async Task<IReadOnlyList<TokenRecord>> PlanKillAsync(CallContext call, KillScope scope)
+    public async Task<KillOutcome> PlanKillAsync(CallContext call, KillScope scope)
     {
         await RequireKillAsync(call, scope);
-        return Tokens.InScope(call.Caller, scope);
+        return new KillOutcome(Tokens.InScope(call.Caller, scope));
     }
 
     private async ValueTask RequireKillAsync(CallContext call, KillScope scope)
@@ -70,4 +74,15 @@ internal sealed partial class Gate
         var text = $"{ended.Count} tokens: {string.Join(", ", ended.Take(MaxDetail).Select(t => $"{t.Record.Name} ({t.Record.Id})"))}";
         return text.Length <= MaxDetail ? text : text[..MaxDetail] + "…";
     }
+}
+
+/// <summary>What a kill did, or would do.</summary>
+/// <param name="Ended">The service tokens.</param>
+internal sealed record KillOutcome(IReadOnlyList<TokenRecord> Ended)
+{
+    /// <summary>Tokens of issuers in scope that were issued until then are dead too; null: none is trusted, or nothing was done.</summary>
+    public DateTimeOffset? IssuedUntil { get; init; }
+
+    /// <summary>What the service tokens, and the one subject that was named, were given; null when that is not known, or would take too long to find out now.</summary>
+    public ExposureReport? Exposure { get; init; }
 }

@@ -100,7 +100,7 @@ internal sealed partial class Gate
 
     private async ValueTask RequireEveryFileAsync(CallContext call, Permission permission, string action, string what)
     {
-        if (call.Caller.Grant.ReachesEveryFile) return;
+        if (call.Caller.Grant.ReachesEveryFile(permission)) return;
         await RecordDenialAsync(call, action, "**", permission.Name());
         throw new LockstepException(ErrorCode.Forbidden,
             $"the token '{call.Caller.Name}' may not {what}, and its role '{call.Caller.Role}' does not have paths: [\"**\"] (or the token narrows it)");
@@ -144,7 +144,7 @@ internal sealed partial class Gate
     // A commit on the way to where a ref stands can be read by its id. Who may do everything anyway is spared the look.
     private static async Task<ImmutableArray<GitNewCommit>> NewCommitsAsync(Caller caller, GitReader reader, IEnumerable<string> tips, CancellationToken cancellationToken)
     {
-        if (caller.Grant.ReachesEveryFile && caller.Grant.ReachesEverything(Permission.ConfigWrite) && caller.Grant.ReachesEverything(Permission.SecretRead)) return [];
+        if (caller.Grant.ReachesEveryFile(Permission.ConfigWrite) && caller.Grant.ReachesEverything(Permission.ConfigWrite) && caller.Grant.ReachesEverything(Permission.SecretRead)) return [];
         return await reader.NewCommitsAsync(tips, MaxPushedCommits, cancellationToken);
     }
 

@@ -45,6 +45,8 @@ internal sealed partial class Gate
         {
             call.Caller.EnsureCovers($"the role '{name}'", new Grant(role, TokenLimits.None));
             var holders = TokenRecord.All(session, Time.GetUtcNow()).Where(t => t.Role == name && t.RevokedAt is null && !(t.ExpiresAt <= Time.GetUtcNow())).ToList();
+            if (Options.Issuers.SelectMany(i => i.Roles).Any(r => r.Role == name) && !force)
+                throw new LockstepException(ErrorCode.Conflict, $"rules of access.issuers give the role '{name}' to tokens of issuers, which could do nothing without it; change them first, or ?force=true (--force) does it all the same");
             if (holders.Count > 0 && !force)
             {
                 throw new LockstepException(ErrorCode.Conflict, $"{holders.Count} tokens have the role '{name}' ({string.Join(", ", holders.Take(10).Select(t => t.Name))}{(holders.Count > 10 ? " …" : "")}) "

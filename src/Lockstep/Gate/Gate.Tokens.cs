@@ -17,12 +17,18 @@ internal sealed partial class Gate
     }
 
     /// <summary>Makes a token that permits no more than the caller's own and dies with it; everybody may.</summary>
-    public Task<TokenChange> DeriveTokenAsync(CallContext call, DerivedToken request, CancellationToken cancellationToken) =>
-        ChangeTokenAsync(call, "token.derive", request.Name ?? call.Caller.Name, session => Tokens.Derive(session, call.Caller, request), cancellationToken);
+    public Task<TokenChange> DeriveTokenAsync(CallContext call, DerivedToken request, CancellationToken cancellationToken)
+    {
+        RateLimits.Derivation(call.Caller, Time);
+        return ChangeTokenAsync(call, "token.derive", request.Name ?? call.Caller.Name, session => Tokens.Derive(session, call.Caller, request), cancellationToken);
+    }
 
     /// <summary>Makes the caller's own token live on, if it was made so.</summary>
-    public Task<TokenChange> RenewTokenAsync(CallContext call, TimeSpan? expiresIn, CancellationToken cancellationToken) =>
-        ChangeTokenAsync(call, "token.renew", call.Caller.Name, session => Tokens.Renew(session, call.Caller, expiresIn), cancellationToken);
+    public Task<TokenChange> RenewTokenAsync(CallContext call, TimeSpan? expiresIn, CancellationToken cancellationToken)
+    {
+        RateLimits.Derivation(call.Caller, Time);
+        return ChangeTokenAsync(call, "token.renew", call.Caller.Name, session => Tokens.Renew(session, call.Caller, expiresIn), cancellationToken);
+    }
 
     /// <summary>Gives a token a new secret; the old one is dead at once, or after <paramref name="grace"/>.</summary>
     public async Task<TokenChange> RollTokenAsync(CallContext call, string name, TimeSpan grace, CancellationToken cancellationToken)
@@ -53,10 +59,12 @@ internal sealed partial class Gate
         {
             var done = await WriteTokensAsync(session =>
             {
+                // Before the change, which may be the end of the caller's own token.
+                Authenticator.EnsureCurrent(session, call.Caller);
                 var written = change(session);
-                ReleaseStore.WriteJournal(session, null, "token", call.Caller.Name, Time.GetUtcNow(), $"{action} {written.Record.Name}");
-                var detail = $"token {written.Record.Id}, role {written.Record.Role}";
-                Record(session, call, Entry(call, action, written.Record.Name) with { Detail = written.Record.Parent is { } parent ? $"{detail}, derived from token {parent}" : detail });
+                // Derived ones come and go by the thousand; the record has them.
+                if (written.Record.Parent is null) ReleaseStore.WriteJournal(session, null, "token", call.Caller.Name, Time.GetUtcNow(), $"{action} {written.Record.Name}");
+                Audit.Append(session, Entry(call, action, written.Record.Name) with { Detail = written.Record.Describe() });
                 return written;
             }, cancellationToken);
             // Committed and not yet answered: from here on the old secret is dead on this node.

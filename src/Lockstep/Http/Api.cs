@@ -108,7 +108,7 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
     {
         var address = context.Connection.RemoteIpAddress;
         if (address is { IsIPv4MappedToIPv6: true }) address = address.MapToIPv4();
-        var (caller, failure) = await authenticator.AuthenticateAsync(token, address, context.RequestAborted);
+        var (caller, failure) = await AuthenticateAsync(token, address, context.RequestAborted);
         if (caller is null)
         {
             // Another scheme is a failed attempt too.
@@ -124,6 +124,21 @@ internal sealed partial class Api(Authenticator authenticator, FailedAuthenticat
         }
         rates.Request(caller);
         return new CallContext(caller, address, InstanceOf(context.Request), TraceOf(), route);
+    }
+
+    // Who asks in the name of an issuer whose keys can't be had is nobody yet, and must not make the server ask, or log, without end.
+    private async ValueTask<Authentication> AuthenticateAsync(string? token, System.Net.IPAddress? address, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await authenticator.AuthenticateAsync(token, address, cancellationToken);
+        }
+        catch (LockstepException e) when (e.Code == ErrorCode.Unavailable)
+        {
+            failures.Count(address, "jwt-no-keys");
+            rates.Failure(address);
+            throw;
+        }
     }
 
     private static string? TokenOf(HttpRequest request, bool basic)

@@ -10,6 +10,9 @@ namespace Lockstep.Http;
 /// <summary><c>/v1/config</c>, <c>/v1/releases</c> and <c>/v1/refresh</c>.</summary>
 internal sealed class ConfigRoutes(Gate.Gate gate)
 {
+    // What Kestrel takes over before it waits for the client.
+    private const int LargeBody = 32 * 1024;
+
     private const int DefaultPage = 50;
 
     private static readonly string[] s_formats = ["json", .. DocumentFormat.Names];
@@ -33,6 +36,8 @@ internal sealed class ConfigRoutes(Gate.Gate gate)
         if (!s_formats.Contains(format)) throw new LockstepException(ErrorCode.BadRequest, $"unknown format '{format}'; there are {string.Join(", ", s_formats)}");
         var release = Requests.Number(context, "release", 1, long.MaxValue);
         var read = await gate.ReadConfigAsync(call, Requests.Document(context), release, context.Request.Headers.IfNoneMatch, context.RequestAborted);
+        // What the network does not take up at once must not go on to a token that ends meanwhile.
+        using var life = read is { NotModified: false, Document: { Discloses.IsEmpty: false, Json.Length: > LargeBody } } ? gate.Authenticator.WhenEnded(call.Caller, context.Abort) : null;
         await Responses.SnapshotAsync(context, read, format);
     }
 

@@ -19,9 +19,13 @@ internal sealed class KillRoutes(Gate.Gate gate)
         Requests.AllowQuery(context);
         var body = await Requests.BodyAsync(context, LockstepJson.Default.KillRequest);
         var scope = ScopeOf(body);
-        var (tokens, exposure) = body.DryRun ? (await gate.PlanKillAsync(call, scope), null) : await gate.KillAsync(call, scope, context.RequestAborted);
-        await Responses.JsonAsync(
-            context, new KillReport { Tokens = [.. tokens.Select(t => new KilledToken { Id = t.Id, Name = t.Name })], Exposure = exposure }, WireJson.Context.KillReport);
+        var done = body.DryRun ? await gate.PlanKillAsync(call, scope) : await gate.KillAsync(call, scope, context.RequestAborted);
+        await Responses.JsonAsync(context, new KillReport
+        {
+            Tokens = [.. done.Ended.Select(t => new KilledToken { Id = t.Id, Name = t.Name })],
+            IssuedUntil = done.IssuedUntil,
+            Exposure = done.Exposure,
+        }, WireJson.Context.KillReport);
     }
 
     private static KillScope ScopeOf(KillRequest body)

@@ -58,7 +58,7 @@ internal sealed partial class WatchHub : IAsyncDisposable
         {
             if (_stopped) throw Full("the server is stopping");
             if (_count >= WatchLimits.MaxWatchers) throw Full("there are as many watchers as this server takes");
-            if (_watchers.Sum(w => w.Key.TokenId == caller.TokenId ? w.Value.Count : 0) >= WatchLimits.MaxWatchersOfToken)
+            if (_watchers.Sum(w => w.Key.Root == caller.Root ? w.Value.Count : 0) >= WatchLimits.MaxWatchersOfToken)
                 throw Full($"the token '{caller.Name}' has as many watchers as one token may have");
             if (!_watchers.TryGetValue(caller, out var those)) _watchers[caller] = those = [];
             those.Add(watcher);

@@ -84,9 +84,7 @@ internal sealed class LockstepServer : IAsyncDisposable
         var releases = new ReleaseStore(data.Database);
         var newest = await releases.NewestAsync(cancellationToken);
         await ReleaseMark.CheckAsync(_options, data.Database, newest, _loggers.CreateLogger<ReleaseMark>(), cancellationToken);
-        Repository = Own(await GitRepository.OpenAsync(
-            _options.Config, _options.Data, (_loggers.CreateLogger<GitRepository>(), _time, _limits), cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch)),
-            masterFallback: _options.Compat.Spring && _options.Spring is { TryMaster: true, DefaultLabel: null }));
+        Repository = Own(await OpenRepositoryAsync(newest, cancellationToken));
         var renderer = new DocumentRenderer(data.Keys.ETag);
         var cipher = _options.Spring.EncryptKeyFile is { } keyFile ? CipherKey.Read(keyFile, data.Keys.CipherIdentity) : null;
         var sources = Own(new SourceLoader(Repository.Reader, cipher));
@@ -127,6 +125,10 @@ internal sealed class LockstepServer : IAsyncDisposable
         Own(new ServerMetrics(data.Database, lane, data.Audit, _time)).Publish();
         health.Started(data.Database, lane, _options.Data);
     }
+
+    private Task<GitRepository> OpenRepositoryAsync(ReleaseState newest, CancellationToken cancellationToken) => GitRepository.OpenAsync(
+        _options.Config, _options.Data, (_loggers.CreateLogger<GitRepository>(), _time, _limits), cancellationToken, newest.Refs.ContainsKey(GitNames.BranchRef(_options.Config.Branch)),
+        masterFallback: _options.Compat.Spring && _options.Spring is { TryMaster: true, DefaultLabel: null });
 
     // The newest release as it was, then what Git and the settings have become since.
     private async Task LoadAsync(ReleaseLane lane, ReleaseState newest, KnownDocuments known, CancellationToken cancellationToken)

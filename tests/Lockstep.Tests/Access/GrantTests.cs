@@ -26,7 +26,7 @@ public sealed class GrantTests
         both.Allows(Permission.SecretReveal, Secret("payments/db")).ShouldBeTrue();
         both.Allows(Permission.SecretReveal, Secret("orders/db")).ShouldBeFalse();
         both.ReachesEverything(Permission.ConfigRead).ShouldBeFalse();
-        both.ReachesEveryFile.ShouldBeFalse();
+        both.ReachesEveryFile(Permission.ConfigRead).ShouldBeFalse();
         new Grant([Held(s_payments), Held(Admin)]).ReachesEverything(Permission.AuditRead).ShouldBeTrue();
     }
 
@@ -66,7 +66,7 @@ public sealed class GrantTests
         derived.Allows(Permission.ConfigWrite, Subject.Of("payments", "dev")).ShouldBeFalse();
         derived.Allows(Permission.Admin, Subject.Nothing).ShouldBeFalse();
         derived.ReachesEverything(Permission.Admin).ShouldBeFalse();
-        derived.ReachesEveryFile.ShouldBeFalse();
+        derived.ReachesEveryFile(Permission.ConfigRead).ShouldBeFalse();
         derived.Explain(Permission.ConfigWrite, Subject.Of("payments", "dev")).Reason.ShouldStartWith("of the token it derives from: ");
         var outside = derived.From(s_outside)!;
         outside.Allows(Permission.ConfigRead, Subject.Of("payments", "dev")).ShouldBeFalse();

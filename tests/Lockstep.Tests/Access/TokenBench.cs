@@ -73,7 +73,7 @@ internal sealed class TokenBench : IAsyncDisposable
 
     public async Task<IReadOnlyList<string>> KillAsync(KillScope scope, Caller? by = null)
     {
-        var (ended, kill) = await WriteAsync(s => (Table.Kill(s, by ?? Admin, scope), Kills.Write(s, scope, Time.GetUtcNow(), (by ?? Admin).TokenId, Table.Roles)));
+        var (ended, kill) = await WriteAsync(s => (Table.Kill(s, by ?? Admin, scope), Kills.Write(s, scope, Time.GetUtcNow(), by ?? Admin, Table.Roles)));
         Authenticator.Apply(kill, ended);
         return [.. ended.Select(e => e.Record.Name)];
     }

@@ -44,7 +44,8 @@ internal sealed class LockstepProcess : IDisposable
             UseShellExecute = false,
         };
         foreach (var name in start.Environment.Keys.Where(k => k.StartsWith("LOCKSTEP_", StringComparison.Ordinal)).ToList()) start.Environment.Remove(name);
-        start.Environment["XDG_CONFIG_HOME"] = Path.Combine(Directory, "config");
+        // Who has a home of its own has its settings there.
+        start.Environment["XDG_CONFIG_HOME"] = Environment.ContainsKey("HOME") ? "" : Path.Combine(Directory, "config");
         foreach (var (name, value) in Environment) start.Environment[name] = value;
         return Process.Start(start)!;
     }

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Numerics;
-using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Lockstep.Audit;
@@ -136,8 +135,8 @@ public sealed partial class WireFuzz
         new Fuzzer("durations", ["500ms", "30s", "15m", "24h", "3650d", "0s"], "ms", "s", "m", "h", "d", "0", "9", "999999999", "-", "+", ".", " ", "\u0661").Run((string text) =>
         {
             var isDuration = Durations.TryParse(text, out var duration);
-            var match = Regex.Match(text, @"\A([0-9]{1,12})(ms|s|m|h|d)\z", RegexOptions.None, TimeSpan.FromSeconds(5));
-            var expected = match.Success ? BigInteger.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture) * units.Single(u => u.Unit == match.Groups[2].Value).Milliseconds : -1;
+            var match = Regex.Match(text, @"\A(?<number>[0-9]{1,12})(?<unit>ms|s|m|h|d)\z", RegexOptions.None, TimeSpan.FromSeconds(5));
+            var expected = match.Success ? BigInteger.Parse(match.Groups["number"].Value, CultureInfo.InvariantCulture) * units.Single(u => u.Unit == match.Groups["unit"].Value).Milliseconds : -1;
             isDuration.ShouldBe(match.Success && expected <= (BigInteger)Durations.Max.TotalMilliseconds, text);
             if (!isDuration) return false;
             ((BigInteger)duration.TotalMilliseconds).ShouldBe(expected);

@@ -116,7 +116,7 @@ public sealed class KillTests : IAsyncLifetime
         (await LastUsedAsync()).ShouldBeNull();
         (await token.GetAsync("/v1/whoami")).Ok();
         var used = (await LastUsedAsync()).ShouldNotBeNull();
-        DateTimeOffset.UtcNow.ShouldBeInRange(used.AddMinutes(-1), used.AddMinutes(5));
+        TimeProvider.System.GetUtcNow().ShouldBeInRange(used.AddMinutes(-1), used.AddMinutes(5));
         await _server.Gate.KeepTokensAsync(TimeSpan.Zero, default);
         await _server.RestartAsync();
         (await LastUsedAsync()).ShouldBe(used);

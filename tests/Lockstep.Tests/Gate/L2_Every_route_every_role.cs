@@ -120,7 +120,7 @@ public sealed class L2_Every_route_every_role : IAsyncLifetime
             using var raw = await RawConnection.OpenAsync(_server.Server.Address);
             await raw.TrySendAsync($"{method} {request.Path} HTTP/1.1\r\nHost: x\r\nAccept: text/event-stream\r\n{(caller.Token is null ? "" : $"Authorization: Bearer {caller.Token}\r\n")}\r\n");
             return (Encoding.Latin1.GetBytes(await raw.ReadUntilAsync(text => text.Contains("event: snapshot", StringComparison.Ordinal) && text.EndsWith("\n\n\r\n", StringComparison.Ordinal)
-                || text.Contains("problem+json", StringComparison.Ordinal) && text.Contains("}", StringComparison.Ordinal))), "");
+                || text.Contains("problem+json", StringComparison.Ordinal) && text.Contains('}'))), "");
         }
         var answer = await caller.SendAsync(method, request.Path, request.Body, request.Sealed ? [("Lockstep-Seal-To", Jwe.ExportPublicKey(_seal))] : []);
         return (answer.Body, string.Join('\n', answer.Headers.Select(h => $"{h.Key}: {string.Join(' ', h.Value)}")));

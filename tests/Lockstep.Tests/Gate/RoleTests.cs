@@ -1,6 +1,5 @@
 using Lockstep.Access;
 using Lockstep.Client;
-using Lockstep.Gate;
 using Lockstep.Settings;
 using Lockstep.Tests.Support;
 using Shouldly;

@@ -184,9 +184,9 @@ public sealed partial class HostileConnectionTests : IAsyncLifetime
         if (!mayBeReset) text.ShouldNotBeEmpty();
         // A name of the token would be in the hidden request's answer.
         text.ShouldNotContain(_server.Admin.Name);
-        return [.. StatusLine().Matches(text).Select(m => int.Parse(m.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).Where(s => s != 100)];
+        return [.. StatusLine().Matches(text).Select(m => int.Parse(m.Groups["status"].Value, System.Globalization.CultureInfo.InvariantCulture)).Where(s => s != 100)];
     }
 
-    [GeneratedRegex(@"HTTP/1\.1 (\d{3}) ", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 5000)]
+    [GeneratedRegex(@"HTTP/1\.1 (?<status>\d{3}) ", RegexOptions.CultureInvariant, matchTimeoutMilliseconds: 5000)]
     private static partial Regex StatusLine();
 }

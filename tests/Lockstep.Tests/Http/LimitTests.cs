@@ -12,19 +12,24 @@ namespace Lockstep.Tests.Http;
 public sealed class LimitTests : IAsyncLifetime
 {
     private readonly TestRepository _repository = new();
+    private readonly TempDirectory _files = new();
     private readonly ManualTime _time = new(timers: true);
     private TestServer _server = null!;
 
     public async Task InitializeAsync()
     {
         _repository.Commit(("a.yml", "x: 1\n"));
-        _server = await TestServer.StartAsync(_repository, o => o with { Operation = new OperationOptions { RequestsPerSecond = 10 } }, _time);
+        var hook = _files.File("hook");
+        await File.WriteAllTextAsync(hook, "the secret of the hook");
+        File.SetUnixFileMode(hook, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        _server = await TestServer.StartAsync(_repository, o => o with { Operation = new OperationOptions { RequestsPerSecond = 10 }, Config = o.Config with { WebhookSecretFile = hook } }, _time);
     }
 
     public async Task DisposeAsync()
     {
         await _server.DisposeAsync();
         _repository.Dispose();
+        _files.Dispose();
     }
 
     [Fact]
@@ -49,6 +54,35 @@ public sealed class LimitTests : IAsyncLifetime
         statuses[..^1].ShouldAllBe(s => s == 401);
         statuses[^1].ShouldBe(429);
         (await _server.Admin.GetAsync("/v1/whoami")).Ok();
+    }
+
+    [Theory]
+    [InlineData("Bearer eyJ.eyJ.x", "GET", "/v1/whoami")]
+    [InlineData("Basic YW55OmxrczpndWVzcw==", "GET", "/spring/a/dev")]
+    [InlineData("Basic YW55OmxrczpndWVzcw==", "GET", "/git/config.git/info/refs?service=git-upload-pack")]
+    [InlineData("Digest x", "GET", "/v1/whoami")]
+    [InlineData("Bearer lks_guess", "GET", "/v1/watch")]
+    [InlineData("hello", "GET", "/v1/watch")]
+    [InlineData("unsigned", "POST", "/v1/hooks/git")]
+    public async Task Whichever_way_somebody_guesses_all_are_counted_for_the_address(string guess, string method, string path)
+    {
+        for (var i = 0; i < RateLimits.FailureBurst; i++)
+        {
+            if (guess == "hello")
+            {
+                await using var watcher = await TestWatcher.OpenAsync(_server, null);
+                await watcher.SendAsync(new { op = "hello", token = "lks_guess" });
+                (await watcher.ClosedAsync()).ShouldBe(4401);
+            }
+            else
+            {
+                (string, string)[] headers = guess == "unsigned" ? [] : [("Authorization", guess)];
+                (await _server.Nobody.SendAsync(method, path, guess == "unsigned" ? "{}" : null, headers)).Status.ShouldBe(401);
+            }
+        }
+        (await _server.Nobody.GetAsync("/v1/whoami", ("Authorization", "Bearer x"))).ShouldBe(429, "rate-limited").Header("Retry-After").ShouldBe("1");
+        (await _server.Admin.GetAsync("/v1/whoami")).Ok();
+        (await _server.Nobody.GetAsync("/v1/whoami")).ShouldBe(401);
     }
 
     [Fact]

@@ -34,10 +34,15 @@ internal static class JwtClaims
             Subject = subject,
             IssuedAt = issuedAt,
             ExpiresAt = expiresAt,
-            Rules = [.. rules.Where(r => ClaimPath.TryFind(claims, r.Claim, out var claim) && ClaimPath.Matches(claim, r.Value))],
+            Rules = [.. rules.Where(r => Meets(claims, r))],
             TokenId = id.ValueKind == JsonValueKind.String && id.GetString() is { } tokenId && IsName(tokenId) ? tokenId : null,
         });
     }
+
+    // At many issuers anybody can enter any address: it says who somebody is only when the issuer has seen to that.
+    private static bool Meets(JsonElement claims, RoleRule rule) =>
+        ClaimPath.TryFind(claims, rule.Claim, out var claim) && ClaimPath.Matches(claim, rule.Value)
+        && (rule.Claim != "email" || (claims.TryGetProperty("email_verified", out var verified) && (verified.ValueKind == JsonValueKind.True || (verified.ValueKind == JsonValueKind.String && verified.ValueEquals("true")))));
 
     /// <summary>When the token is not accepted any more, whatever else holds.</summary>
     public static DateTimeOffset EndOf(JwtIdentity identity, TimeSpan maxAge)

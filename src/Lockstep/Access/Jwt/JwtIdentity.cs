@@ -20,6 +20,9 @@ internal sealed class JwtIdentity
     /// <summary>The <c>jti</c>, when the issuer gives one.</summary>
     public string? TokenId { get; init; }
 
+    /// <summary>Whether the issuer still publishes the key that the token was verified with.</summary>
+    public Func<bool> KeyHolds { get; set; } = static () => false;
+
     /// <summary>What the owner of callers made of this identity.</summary>
     public object? Tag { get; set; }
 }

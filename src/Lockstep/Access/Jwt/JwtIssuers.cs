@@ -69,8 +69,11 @@ internal sealed class JwtIssuers : IAsyncDisposable
                 if (known is not null) _verified.Remove(hash);
                 return verification;
             }
+            // Everybody can have a token of a public issuer: who is given no role takes no place.
+            if (identity.Rules.IsEmpty) return verification;
             var kept = _verified.Add(hash, new VerifiedToken(identity, issuer.Keys, keys, JwtClaims.EndOf(identity, issuer.Options.MaxAge)));
             kept.VerifiedWith(keys);
+            kept.Identity.KeyHolds = () => issuer.Keys.Current?.Holds(key!) == true;
             return verification with { Identity = kept.Identity };
         }
     }

@@ -35,6 +35,9 @@ internal sealed class KeySet
 
     public bool IsSameAs(KeySet other) => _digest.AsSpan().SequenceEqual(other._digest);
 
+    /// <summary>Whether the key is still published.</summary>
+    public bool Holds(VerificationKey key) => Keys.Any(k => ReferenceEquals(k, key) || k.IsSameAs(key));
+
     /// <summary>The one key for a token with this head. Of several that fit none is taken: which it is must not be a matter of trying.</summary>
     public JwtFailure Select(string algorithm, string? keyId, out VerificationKey? key)
     {

@@ -46,6 +46,12 @@ internal sealed class VerificationKey
         return key.CanBeUsed();
     }
 
+    public bool IsSameAs(VerificationKey other) =>
+        Id == other.Id && _algorithms.SequenceEqual(other._algorithms)
+        && Same(_rsa?.Modulus, other._rsa?.Modulus) && Same(_rsa?.Exponent, other._rsa?.Exponent) && Same(_ec?.Q.X, other._ec?.Q.X) && Same(_ec?.Q.Y, other._ec?.Q.Y);
+
+    private static bool Same(byte[]? a, byte[]? b) => a is null ? b is null : b is not null && a.AsSpan().SequenceEqual(b);
+
     public bool Fits(string algorithm) => _algorithms.Contains(algorithm);
 
     /// <summary>Whether the signature is of this key. The algorithm must fit.</summary>

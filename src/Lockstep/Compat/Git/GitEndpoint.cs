@@ -103,7 +103,7 @@ internal sealed class GitEndpoint(Gate.Gate gate, ILogger<GitEndpoint> log)
     {
         if (context.Features.Get<IHttpMinRequestBodyDataRateFeature>() is { } request) request.MinDataRate = s_pace;
         if (context.Features.Get<IHttpMinResponseDataRateFeature>() is { } response) response.MinDataRate = s_pace;
-        return (service == "git-upload-pack" ? gate.Repository.Fetches : gate.Repository.Pushes).TakeAsync(call.Caller.TokenId, context.RequestAborted);
+        return (service == "git-upload-pack" ? gate.Repository.Fetches : gate.Repository.Pushes).TakeAsync(call.Caller.Root, context.RequestAborted);
     }
 
     // The refs that keep commits of releases are nobody's business. The directory is the operator's own, whoever it belongs to on the disk.

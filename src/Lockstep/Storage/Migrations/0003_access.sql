@@ -31,5 +31,6 @@ CREATE TABLE kills (
   services {text},
   environments {text},
   spared {text},
+  spared_at {bigint},
   roles {text}
 );
