@@ -7,7 +7,9 @@ using Microsoft.AspNetCore.Http;
 
 namespace Lockstep.Compat.Spring;
 
-/// <summary>An environment as JSON with its sources, and merged in the flat forms.</summary>
+/// <summary>
+/// An environment as JSON with its sources, and merged in the flat forms. What the network does not take up at once is cut off when the token ends meanwhile.
+/// </summary>
 internal sealed class EnvironmentAnswers(Gate.Gate gate)
 {
     /// <summary>With an origin beside each value.</summary>
@@ -21,6 +23,7 @@ internal sealed class EnvironmentAnswers(Gate.Gate gate)
         var origins = context.Request.Headers.Accept.Any(a => a?.Contains(Version2, StringComparison.OrdinalIgnoreCase) == true);
         var read = await gate.ReadSourcesAsync(call, query, context.RequestAborted);
         RefuseEmpty(query, read.Sources.Length);
+        using var life = gate.Authenticator.WhenEnded(call.Caller, context.Abort);
         SpringAnswers.Head(context, read.Head);
         await SpringAnswers.JsonAsync(context, json => Write(json, (query, label), read, origins), origins ? Version2 : SpringAnswers.Json);
     }
@@ -34,6 +37,7 @@ internal sealed class EnvironmentAnswers(Gate.Gate gate)
             RefuseEmpty(query, sources.Count);
             return FlatKeys.Of(sources);
         }, expand, context.RequestAborted);
+        using var life = gate.Authenticator.WhenEnded(call.Caller, context.Abort);
         SpringAnswers.Head(context, head);
         switch (name.Extension)
         {

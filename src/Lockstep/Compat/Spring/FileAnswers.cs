@@ -18,6 +18,8 @@ internal sealed class FileAnswers(Gate.Gate gate)
         var charset = CharsetOf(request);
         var fill = !binary && Parameters.Flag(request, "resolvePlaceholders", true);
         var read = await gate.ReadServiceFileAsync(call, query, new FileQuery(SpringNames.Path(path), fill ? charset : null, SinceOf(request)), context.RequestAborted);
+        // What the network does not take up at once must not go on to a token that ends meanwhile.
+        using var life = gate.Authenticator.WhenEnded(call.Caller, context.Abort);
         context.Response.Headers.LastModified = read.LastModified.ToString("R", CultureInfo.InvariantCulture);
         SpringAnswers.Head(context, read.Head);
         if (read.NotModified) context.Response.StatusCode = 304;
