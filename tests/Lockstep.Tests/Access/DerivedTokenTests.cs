@@ -1,5 +1,7 @@
 using Lockstep.Access;
 using Lockstep.Client;
+using Lockstep.Settings;
+using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
 
@@ -117,7 +119,7 @@ public sealed class DerivedTokenTests : IAsyncLifetime
         await Refused(ErrorCode.BadRequest, new() { ExpiresIn = TimeSpan.FromDays(33) }, "32d");
         await Refused(ErrorCode.BadRequest, new() { RenewableFor = TimeSpan.FromDays(33) }, "32d");
         await Refused(ErrorCode.BadRequest, new() { ExpiresIn = TimeSpan.FromHours(2), RenewableFor = TimeSpan.FromHours(1) }, "renewableFor");
-        await Refused(ErrorCode.AlreadyExists, new() { Name = "ci" }, "'ci'");
+        await Refused(ErrorCode.BadRequest, new() { Name = new string('x', NameRules.MaxLength - 2) }, "name:");
         var foreign = new Caller { TokenId = "jwt_0123", Name = "ann@issuer", Grant = new Grant(RoleSet.BuiltIn.Find("admin")!, TokenLimits.None) };
         await _bench.RefusedAsync(ErrorCode.BadRequest, () => _bench.WriteAsync(s => _bench.Table.Derive(s, foreign, new())), "only a service token");
         var change = await _bench.WriteAsync(s => _bench.Table.Derive(s, _bench.CallerOf(parent), new() { ExpiresIn = TimeSpan.FromDays(2) }));
@@ -128,7 +130,7 @@ public sealed class DerivedTokenTests : IAsyncLifetime
     public async Task Its_name_is_free_again_when_it_has_expired_and_nobody_derives_over_a_name_that_was_created()
     {
         var parent = await _bench.CreateTokenAsync("ci");
-        await _bench.CreateTokenAsync("brief", with: t => t with { ExpiresIn = TimeSpan.FromMinutes(1) });
+        await _bench.CreateTokenAsync("ci.brief", with: t => t with { ExpiresIn = TimeSpan.FromMinutes(1) });
         var first = await _bench.DeriveAsync(parent, d => d with { Name = "job", ExpiresIn = TimeSpan.FromMinutes(1) });
         await _bench.RefusedAsync(ErrorCode.AlreadyExists, () => _bench.DeriveAsync(parent, d => d with { Name = "job" }));
         _bench.Time.Advance(TimeSpan.FromMinutes(1));
@@ -160,10 +162,10 @@ public sealed class DerivedTokenTests : IAsyncLifetime
         await _bench.WriteAsync(s => s.Execute($"""
             WITH RECURSIVE n(n) AS (SELECT 2 UNION ALL SELECT n + 1 FROM n WHERE n < {TokenTable.MaxDerived})
             INSERT INTO tokens (id, name, hash, parent, parent_hash, root, role, created_at, created_by, expires_at)
-            SELECT 'x' || n, 'x' || n, hash, parent, parent_hash, root, role, created_at, created_by, expires_at FROM tokens, n WHERE name = 'one'
+            SELECT 'x' || n, 'x' || n, hash, parent, parent_hash, root, role, created_at, created_by, expires_at FROM tokens, n WHERE name = 'greedy.one'
             """));
         await _bench.WriteAsync(s => { _bench.Authenticator.Load(s); return 0; });
-        await _bench.RefusedAsync(ErrorCode.Conflict, () => _bench.DeriveAsync(greedy), "'greedy'");
+        await _bench.RefusedAsync(ErrorCode.Conflict, () => _bench.DeriveAsync(greedy), "the one that 'greedy'");
         await _bench.RefusedAsync(ErrorCode.Conflict, () => _bench.DeriveAsync(one), "10,000 tokens");
         await _bench.WriteAsync(s => _bench.Table.Derive(s, child, new()));
         // What has died with a secret that was rolled away takes no room.
@@ -179,11 +181,11 @@ public sealed class DerivedTokenTests : IAsyncLifetime
         await _bench.DeriveAsync(parent, d => d with { Name = "one", ExpiresIn = TimeSpan.FromMinutes(1) });
         await _bench.DeriveAsync(parent, d => d with { Name = "two", ExpiresIn = TimeSpan.FromMinutes(90) });
         _bench.Table.ForgetEnded();
-        Names().ShouldBe(["ci", "one", "two"]);
+        Names().ShouldBe(["ci", "ci.one", "ci.two"]);
         _bench.Time.Advance(TimeSpan.FromMinutes(1));
         _bench.Table.ForgetEnded();
-        Names().ShouldBe(["ci", "two"]);
-        (await RowsAsync()).ShouldBe(["ci", "one", "two"]);
+        Names().ShouldBe(["ci", "ci.two"]);
+        (await RowsAsync()).ShouldBe(["ci", "ci.one", "ci.two"]);
         await _bench.DeriveAsync(parent, d => d with { Name = "one" });
         (await RowsAsync()).Count.ShouldBe(4, "the name is free, and the row of who had it stays");
         _bench.Time.Advance(TimeSpan.FromHours(2));
@@ -192,10 +194,53 @@ public sealed class DerivedTokenTests : IAsyncLifetime
         await _bench.RestartAsync();
         Names().ShouldBe(["ci"]);
         await _bench.WriteAsync(s => { TokenRecord.DeleteExpired(s, _bench.Time.GetUtcNow()); return 0; });
-        (await RowsAsync()).ShouldBe(["ci"]);
+        (await RowsAsync()).ShouldBeEmpty();
 
         IEnumerable<string> Names() => _bench.Table.All.Select(t => t.Name);
         Task<List<string>> RowsAsync() => _bench.Database.ReadAsync(s => s.Query("SELECT name FROM tokens ORDER BY name", r => r.GetString(0)), default);
+    }
+
+    [Fact]
+    public async Task Its_patterns_and_those_of_a_created_one_have_a_limit_in_length_all_together()
+    {
+        // Each counts with what separates it from the next.
+        string[] Secrets(int length) => [.. Enumerable.Range(0, length / 128).Select(i => new string('a', 123) + i.ToString("0000", System.Globalization.CultureInfo.InvariantCulture))];
+        var parent = await _bench.CreateTokenAsync("ci");
+        (await _bench.DeriveAsync(parent, d => d with { Secrets = Secrets(TokenTable.MaxDerivedText) })).ShouldSatisfyAllConditions(t => _bench.Failure(t).ShouldBeNull());
+        await _bench.RefusedAsync(ErrorCode.BadRequest, () => _bench.DeriveAsync(parent, d => d with { Secrets = Secrets(TokenTable.MaxDerivedText), Services = ["a"] }), "1,024 characters together");
+        await _bench.CreateTokenAsync("long", with: t => t with { Secrets = Secrets(TokenTable.MaxText) });
+        await _bench.RefusedAsync(ErrorCode.BadRequest, () => _bench.CreateTokenAsync("longer", with: t => t with { Secrets = Secrets(TokenTable.MaxText), Cidrs = ["10.0.0.0/8"] }), "4,096 characters together");
+    }
+
+    [Fact]
+    public async Task What_is_bounded_for_one_token_is_bounded_for_all_that_derive_from_it_together()
+    {
+        var rates = new RateLimits(10, new ManualTime(timers: true));
+        var root = await _bench.CreateTokenAsync("ci");
+        var (child, sibling, other) = (await _bench.DeriveAsync(root), await _bench.DeriveAsync(root), await _bench.CreateTokenAsync("other"));
+        var grandchild = await _bench.DeriveAsync(child);
+        foreach (var bearer in new[] { root, child, sibling, grandchild }) _bench.CallerOf(bearer).Root.ShouldBe(_bench.Table.Find("ci")!.Id);
+        for (var n = 0; n < 20; n++) rates.Request(_bench.CallerOf(n % 2 == 0 ? child : grandchild));
+        foreach (var bearer in new[] { root, child, sibling, grandchild })
+            Should.Throw<LockstepException>(() => rates.Request(_bench.CallerOf(bearer))).Code.ShouldBe(ErrorCode.RateLimited);
+        rates.Request(_bench.CallerOf(other));
+        var time = new ManualTime(timers: true);
+        for (var n = 0; n < RateLimits.DerivationBurst; n++) RateLimits.Derivation(_bench.CallerOf(grandchild), time);
+        Should.Throw<LockstepException>(() => RateLimits.Derivation(_bench.CallerOf(sibling), time)).Code.ShouldBe(ErrorCode.RateLimited);
+        RateLimits.Derivation(_bench.CallerOf(other), time);
+    }
+
+    [Fact]
+    public async Task Who_was_derived_gives_out_nothing_and_may_still_end_what_it_holds()
+    {
+        var root = await _bench.CreateTokenAsync("ci", "admin");
+        await _bench.CreateTokenAsync("app");
+        var child = _bench.CallerOf(await _bench.DeriveAsync(root, d => d with { Name = "job" }));
+        await _bench.RefusedAsync(ErrorCode.Forbidden, () => _bench.WriteAsync(s => _bench.Table.Create(s, child, new("mine", "viewer"))), "derive from it instead");
+        foreach (var name in new[] { "ci", "ci.job", "app" })
+            await _bench.RefusedAsync(ErrorCode.Forbidden, () => _bench.WriteAsync(s => _bench.Table.Roll(s, child, name, TimeSpan.FromMinutes(1))), "would outlive that");
+        _bench.Table.Apply(await _bench.WriteAsync(s => _bench.Table.Revoke(s, child, "app")));
+        _bench.Table.Find("app")!.RevokedAt.ShouldNotBeNull();
     }
 
     [Fact]

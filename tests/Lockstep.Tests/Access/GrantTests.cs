@@ -31,6 +31,20 @@ public sealed class GrantTests
     }
 
     [Fact]
+    public void Files_are_reached_by_a_role_that_has_the_permission_and_not_by_another_beside_it()
+    {
+        var auditor = Role(new() { Name = "auditor", Permissions = ["audit:read"] });
+        var viewer = Role(new() { Name = "views", Permissions = ["config:read"] });
+        var all = new Grant([Held(viewer)]);
+        all.ReachesEveryFile(Permission.ConfigRead).ShouldBeTrue();
+        all.ReachesEveryFile(Permission.ConfigWrite).ShouldBeFalse();
+        new Grant([Held(auditor), Held(s_orders)]).ReachesEveryFile(Permission.ConfigRead).ShouldBeFalse();
+        new Grant([Held(viewer), Held(s_orders)]).ReachesEveryFile(Permission.ConfigWrite).ShouldBeFalse();
+        new Grant(Admin, TokenLimits.None, new Grant([Held(auditor), Held(s_orders)])).ReachesEveryFile(Permission.ConfigRead).ShouldBeFalse("nor does its parent");
+        new Grant(Admin, TokenLimits.None, all).ReachesEveryFile(Permission.ConfigRead).ShouldBeTrue();
+    }
+
+    [Fact]
     public void Explain_names_the_role_and_the_rule_that_decides_or_why_each_does_not()
     {
         var both = new Grant([Held(s_payments, "access.issuers[0].roles[0] (groups: pay)"), Held(s_orders, "access.issuers[0].roles[1] (groups: ord)")]);

@@ -47,9 +47,8 @@ public sealed class TokenModelTests
         model.SeenDead.ShouldBeGreaterThan(operations);
     }
 
-    private sealed class Token(string id, string name, string role, string? service, Token? parent, string? parentBearer)
+    private sealed class Token(string name, string role, string? service, Token? parent, string? parentBearer)
     {
-        public string Id => id;
         public string Name => name;
         public string Role => role;
         public string? Service => service;
@@ -149,25 +148,26 @@ public sealed class TokenModelTests
             var (service, life) = (Service(null), random.Next(3) == 0 ? TimeSpan.FromSeconds(random.Next(1, 200)) : (TimeSpan?)null);
             var name = $"t{++_made}";
             var bearer = await bench.CreateTokenAsync(name, role, t => t with { Services = service is null ? null : [service], ExpiresIn = life });
-            Keep(new Token(bench.Table.Find(name)!.Id, name, role, service, null, null) { ExpiresAt = Now + life }, bearer);
+            Keep(new Token(name, role, service, null, null) { ExpiresAt = Now + life }, bearer);
             return "created " + name;
         }
 
         private async Task<string> DeriveAsync()
         {
             if (Living() is not { } from) return "nobody to derive from";
-            var (parent, name) = (from.Token, $"d{++_made}");
+            var (parent, last) = (from.Token, $"d{++_made}");
+            var name = $"{parent.Name}.{last}";
             var service = Service(parent.Service);
             var life = TimeSpan.FromSeconds(random.Next(1, 200));
             var inAll = random.Next(2) == 0 ? life + TimeSpan.FromSeconds(random.Next(200)) : (TimeSpan?)null;
-            var asked = new DerivedToken { Name = name, Services = service == parent.Service ? null : [service!], ExpiresIn = life, RenewableFor = inAll };
+            var asked = new DerivedToken { Name = last, Services = service == parent.Service ? null : [service!], ExpiresIn = life, RenewableFor = inAll };
             if (parent.Depth == TokenTable.MaxDepth || !_roles.ContainsKey(parent.Role))
             {
                 await bench.RefusedAsync(_roles.ContainsKey(parent.Role) ? ErrorCode.Conflict : ErrorCode.BadRequest, () => bench.DeriveAsync(from.Bearer, _ => asked));
                 return "derived nothing";
             }
             var bearer = await bench.DeriveAsync(from.Bearer, _ => asked);
-            Keep(new Token(bench.Table.Find(name)!.Id, name, parent.Role, service, parent, from.Bearer)
+            Keep(new Token(name, parent.Role, service, parent, from.Bearer)
             {
                 ExpiresAt = Earlier(Now + life, parent.ExpiresAt),
                 RenewFor = inAll is null ? null : life,

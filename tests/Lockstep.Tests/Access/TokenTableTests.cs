@@ -126,6 +126,41 @@ public sealed class TokenTableTests : IAsyncLifetime
     }
 
     [Fact]
+    [Trait("speed", "medium")]
+    public async Task Created_tokens_that_have_ended_make_room()
+    {
+        await Create(new("brief", "reader") { ExpiresIn = TimeSpan.FromMinutes(1) });
+        await CopiesAsync("brief", TokenTable.MaxCreated - 1);
+        await Refused(ErrorCode.Conflict, s => _table.Create(s, s_admin, new("more", "reader")), "20,000 created tokens");
+        _table.Apply(await Write(s => _table.Revoke(s, s_admin, "brief5")));
+        await Create(new("more", "reader"));
+        await Refused(ErrorCode.Conflict, s => _table.Create(s, s_admin, new("another", "reader")));
+        _time.Advance(TimeSpan.FromMinutes(1));
+        await Create(new("another", "reader"));
+    }
+
+    [Fact]
+    [Trait("speed", "medium")]
+    public async Task Of_created_tokens_that_have_ended_the_newest_stay_in_memory_and_a_roll_finds_the_others_too()
+    {
+        var old = await Create(new("old", "reader"));
+        _table.Apply(await Write(s => _table.Revoke(s, s_admin, "old")));
+        _time.Advance(TimeSpan.FromSeconds(1));
+        await Create(new("brief", "reader") { ExpiresIn = TimeSpan.FromMinutes(1) });
+        await CopiesAsync("brief", TokenRecord.MaxEnded - 1);
+        _time.Advance(TimeSpan.FromMinutes(1));
+        _table.Find("old").ShouldNotBeNull();
+        _table.ForgetEnded();
+        (_table.All.Count, _table.Find("old")).ShouldBe((TokenRecord.MaxEnded, null));
+        await LoadAsync();
+        (_table.All.Count, _table.Find("old")).ShouldBe((TokenRecord.MaxEnded, null), "nor are they loaded");
+        await Refused(ErrorCode.AlreadyExists, s => _table.Create(s, s_admin, new("old", "reader")), "(revoked)");
+        var rolled = await Roll("old", TimeSpan.FromMinutes(5));
+        Failure(rolled).ShouldBeNull();
+        Failure(old).ShouldBe("unknown");
+    }
+
+    [Fact]
     public async Task Bad_requests_are_refused_with_the_field()
     {
         await Refused(ErrorCode.BadRequest, s => _table.Create(s, s_admin, new("Ci", "reader")), "name:");
@@ -186,6 +221,19 @@ public sealed class TokenTableTests : IAsyncLifetime
         foreach (var file in Directory.GetFiles(_place.Directory.Path))
             System.Text.Encoding.Latin1.GetString(await File.ReadAllBytesAsync(file)).ShouldNotContain(secret[..20]);
     }
+
+    // The same token so many times more, as it is in the database.
+    private async Task CopiesAsync(string name, int count)
+    {
+        await _database.WriteAsync(s => s.Execute($"""
+            WITH RECURSIVE n(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})
+            INSERT INTO tokens (id, name, hash, role, created_at, created_by, expires_at)
+            SELECT 'x' || n, name || n, hash, role, created_at, created_by, expires_at FROM tokens, n WHERE name = '{name}'
+            """), CancellationToken.None);
+        await LoadAsync();
+    }
+
+    private Task LoadAsync() => _database.WriteAsync(s => { _table.Load(s); return true; }, CancellationToken.None);
 
     private string? Failure(string? bearer, string? address = null) => Ask(_authenticator, bearer, address is null ? null : IPAddress.Parse(address)).Failure;
 

@@ -1,4 +1,5 @@
 using Lockstep.Tests.Client;
+using Lockstep.Tests.Support;
 using Shouldly;
 using Xunit;
 
@@ -90,7 +91,7 @@ public sealed class AccessVerbTests
             """POST /v1/kill {"services":["shop"],"environments":["prod"],"dryRun":true}""",
             """POST /v1/kill {"services":["shop"],"dryRun":true}""",
         ]);
-        (await lockstep.RunAsync("kill", "-s", "shop", "--yes")).ShouldBe(new(0, "ci (i1)\npay?[2J (i2)\n2 service tokens ended\n", ""));
+        (await lockstep.RunAsync("kill", "-s", "shop", "--yes")).ShouldBe(new(0, "ci (i1)\npay?[2J (i2)\n2 service tokens ended\nwhat they were given: lockstep audit exposure NAME\n", ""));
         (await lockstep.RunAsync("kill", "--issuer", "https://issuer.example", "--subject", "ann", "--yes", "--json")).ExitCode.ShouldBe(0);
         (await lockstep.RunAsync("kill", "--all", "-y")).ExitCode.ShouldBe(0);
         server.Requests.Skip(2).Select(r => $"{r} {r.Body}").ShouldBe([
@@ -98,5 +99,45 @@ public sealed class AccessVerbTests
             """POST /v1/kill {"issuer":"https://issuer.example","subject":"ann"}""",
             """POST /v1/kill {"all":true}""",
         ]);
+    }
+
+    [Fact]
+    public async Task A_kill_tells_what_they_were_given_and_that_tokens_of_issuers_are_not_listed()
+    {
+        const string Secret = """{"secret":"pay/db","version":3,"first":"2026-01-01T00:00:00Z","last":"2026-01-02T00:00:00Z","count":2}""";
+        var exposure = $$"""{"items":[{{Secret}}],"truncated":true}""";
+        await using var server = await FakeServer.StartAsync(context => FakeServer.Json(context, $$"""{"tokens":[],"issuedUntil":"2026-01-03T00:00:00Z","exposure":{{exposure}}}"""));
+        using var lockstep = LockstepProcess.For(server);
+        (await lockstep.RunAsync("kill", "--all", "--yes")).ShouldBe(new(0, """
+            0 service tokens ended
+            tokens of issuers in scope that were issued until 2026-01-03 00:00:00Z are dead too; they are not listed: lockstep audit exposure SUBJECT@ISSUER
+            they were given, and these should be changed:
+              pay/db@3  last 2026-01-02 00:00:00Z
+              and more: lockstep audit exposure NAME
+
+            """, ""));
+        exposure = """{"items":[]}""";
+        (await lockstep.RunAsync("kill", "--all", "--yes")).Output.ShouldEndWith("\nthe service tokens were given no secrets\n");
+        exposure = "null";
+        (await lockstep.RunAsync("kill", "--issuer", "https://issuer.example", "--yes")).Output.ShouldEndWith("\nwhat they were given: lockstep audit exposure NAME\n");
+    }
+
+    [Fact]
+    public async Task A_token_rolls_and_revokes_itself()
+    {
+        using var repository = TestRepository.With(("shop.yml", "a: 1\n"));
+        await using var server = await TestServer.StartAsync(repository);
+        var (rolls, ends) = (await server.AsAsync("admin"), await server.AsAsync("viewer"));
+        using var lockstep = new LockstepProcess();
+        lockstep.Environment["LOCKSTEP_ADDR"] = server.Server.Address;
+        lockstep.Environment["LOCKSTEP_TOKEN"] = rolls.Token;
+        var rolled = await lockstep.RunAsync("token", "roll", rolls.Name, "--yes");
+        rolled.ExitCode.ShouldBe(0, rolled.Error);
+        (await rolls.GetAsync("/v1/whoami")).ShouldBe(401);
+        (await new TestCaller(server, rolled.Output.Trim()).GetAsync("/v1/whoami")).Ok();
+        lockstep.Environment["LOCKSTEP_TOKEN"] = ends.Token;
+        var revoked = await lockstep.RunAsync("token", "revoke", ends.Name, "--yes");
+        revoked.ExitCode.ShouldBe(0, revoked.Error);
+        (await ends.GetAsync("/v1/whoami")).ShouldBe(401);
     }
 }

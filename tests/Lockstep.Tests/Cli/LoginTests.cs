@@ -164,6 +164,29 @@ public sealed partial class LoginTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_directory_does_not_decide_alone_where_the_token_goes()
+    {
+        _lockstep.Environment.Remove("LOCKSTEP_ADDR");
+        var file = _lockstep.WriteFile("lockstep.yaml", $"address: {_server.Address}\n");
+        foreach (var answer in new[] { "", "y\n" })
+        {
+            var asked = await _lockstep.RunWithInputAsync(answer, "login", "--no-browser");
+            asked.ExitCode.ShouldBe(2, asked.Error);
+            asked.Error.ShouldContain(file);
+            asked.Error.ShouldContain(_server.Address.ToString().TrimEnd('/'));
+            asked.Error.ShouldContain("--yes");
+        }
+        _server.Requests.ShouldBeEmpty("nobody was asked, and nothing was sent");
+        // Who names the server means it.
+        (await LoginAsync(Good, "--addr", _server.Address.ToString())).ExitCode.ShouldBe(0);
+        _answer = null;
+        var meant = await LoginAsync(Good, "--yes");
+        meant.ExitCode.ShouldBe(0, meant.Error);
+
+        (string, (string, object?)[]) Good(Uri url) => (Back(url), [("aud", "cli"), ("nonce", Query(url, "nonce"))]);
+    }
+
+    [Fact]
     public async Task A_login_that_ended_says_so_and_one_that_others_can_read_is_refused()
     {
         var name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(_server.Address.GetLeftPart(UriPartial.Path).TrimEnd('/'))));
@@ -190,12 +213,13 @@ public sealed partial class LoginTests : IAsyncLifetime
         Directory.Exists(Path.Combine(_lockstep.Directory, "config")).ShouldBeFalse();
     }
 
-    private Task<LockstepProcess.Ended> LoginAsync(Func<Uri, (string Back, (string, object?)[] Claims)> browser) => LoginAsync(url => Task.FromResult(browser(url)));
+    private Task<LockstepProcess.Ended> LoginAsync(Func<Uri, (string Back, (string, object?)[] Claims)> browser, params string[] arguments) =>
+        LoginAsync(url => Task.FromResult(browser(url)), arguments);
 
     /// <summary>Runs a login; <paramref name="browser"/> says, of the address that is to be opened, where the issuer sends the browser and what the token holds.</summary>
-    private async Task<LockstepProcess.Ended> LoginAsync(Func<Uri, Task<(string Back, (string, object?)[] Claims)>> browser)
+    private async Task<LockstepProcess.Ended> LoginAsync(Func<Uri, Task<(string Back, (string, object?)[] Claims)>> browser, params string[] arguments)
     {
-        using var process = _lockstep.Start("login", "--no-browser");
+        using var process = _lockstep.Start(["login", "--no-browser", .. arguments]);
         process.StandardInput.Close();
         var said = new StringBuilder();
         Match match;

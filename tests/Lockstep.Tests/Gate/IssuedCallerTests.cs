@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Lockstep.Access;
+using Lockstep.Access.Jwt;
 using Lockstep.Settings;
 using Lockstep.Tests.Support;
 using Shouldly;
@@ -21,7 +23,7 @@ public sealed class IssuedCallerTests : IAsyncLifetime
         _issuer = await TestIssuer.StartAsync();
         _server = await TestServer.StartAsync(_repository, o => o with
         {
-            Issuers = [_issuer.Options(new("groups", "boss", "admin"), new("groups", "pay", "payments"), new("groups", "ord", "orders"), new("groups", "net", "elsewhere"), new("groups", "none", "nowhere"))],
+            Issuers = [_issuer.Options(new("groups", "boss", "admin"), new("groups", "pay", "payments"), new("groups", "ord", "orders"), new("groups", "net", "elsewhere"), new("groups", "none", "nowhere"), new("groups", "aud", "auditor"))],
             Roles =
             [
                 new RoleOptions { Name = "orders", Permissions = ["config:read"], Services = ["ord"] },
@@ -47,7 +49,7 @@ public sealed class IssuedCallerTests : IAsyncLifetime
         (await both.ConfigAsync("ord/dev")).Ok();
         (await With(("groups", "ord")).ConfigAsync("pay/dev")).ShouldBe(403, "forbidden").Detail.ShouldContain("'orders'");
         var me = (await both.GetAsync("/v1/whoami")).Ok().Json;
-        me.GetProperty("name").GetString().ShouldBe("somebody@127.0.0.1");
+        me.GetProperty("name").GetString().ShouldBe(NameOf("somebody"));
         me.GetProperty("id").GetString()!.ShouldStartWith("jwt_");
         me.GetProperty("issuer").GetString().ShouldBe(_issuer.Url);
         me.GetProperty("expiresAt").GetDateTimeOffset().ShouldBe(_time.GetUtcNow().AddSeconds(630), "with the leeway for clocks");
@@ -68,7 +70,7 @@ public sealed class IssuedCallerTests : IAsyncLifetime
         var id = (await mine.GetAsync("/v1/whoami")).Ok().Json.GetProperty("id").GetString();
         (await mine.ConfigAsync("pay/dev")).Ok();
         (await mine.ConfigAsync("ord/dev")).ShouldBe(403);
-        var entries = (await _server.Admin.GetAsync("/v1/audit")).Ok().Json.GetProperty("items").EnumerateArray().Where(e => e.GetProperty("actor").GetString() == "somebody@127.0.0.1").ToList();
+        var entries = (await _server.Admin.GetAsync("/v1/audit")).Ok().Json.GetProperty("items").EnumerateArray().Where(e => e.GetProperty("actor").GetString() == NameOf("somebody")).ToList();
         entries.Select(e => e.GetProperty("decision").GetString()).ShouldBe(["denied", "allowed"]);
         entries.ShouldAllBe(e => e.GetProperty("tokenId").GetString() == id);
         entries[1].GetProperty("secrets").ToString().ShouldBe("""["pay/db@1"]""");
@@ -106,7 +108,7 @@ public sealed class IssuedCallerTests : IAsyncLifetime
         (await mine.ConfigAsync("pay/dev")).Ok().Withheld.ShouldBe(["password"]);
         await using var back = await WatchAsync(mine);
         back.Held[1]["password"].ShouldBeNull();
-        (await _server.Admin.DeleteAsync("/v1/roles/payments")).Ok();
+        (await _server.Admin.DeleteAsync("/v1/roles/payments?force=true")).Ok();
         (await back.ClosedAsync()).ShouldBe(1012);
         (await mine.ConfigAsync("pay/dev")).ShouldBe(403);
         (await mine.ConfigAsync("ord/dev")).Ok();
@@ -177,7 +179,7 @@ public sealed class IssuedCallerTests : IAsyncLifetime
         (await partly.GetAsync("/v1/whoami")).Status.ShouldBe(401, "from elsewhere it could be used for it");
         (await _server.Admin.PutAsync("/v1/roles/payments", new { permissions = new[] { "config:read" }, services = new[] { "ord" } })).Ok();
         (await mine.GetAsync("/v1/whoami")).ShouldBe(401);
-        (await _server.Admin.DeleteAsync("/v1/roles/payments")).Ok();
+        (await _server.Admin.DeleteAsync("/v1/roles/payments?force=true")).Ok();
         (await mine.GetAsync("/v1/whoami")).ShouldBe(401);
         await _server.RestartAsync();
         (await mine.GetAsync("/v1/whoami")).ShouldBe(401);
@@ -217,6 +219,95 @@ public sealed class IssuedCallerTests : IAsyncLifetime
         answers.ShouldBe([.. Enumerable.Repeat(200, 10), 429, 429]);
         (await server.Admin.GetAsync("/v1/whoami")).Ok();
     }
+
+    [Fact]
+    public async Task A_kill_spares_the_token_that_calls_and_no_other_of_its_subject()
+    {
+        var boss = With(("groups", "boss"), ("sub", "boss"));
+        var stolen = With(("groups", "boss"), ("sub", "boss"), ("iat", _time.GetUtcNow().ToUnixTimeSeconds() - 60));
+        foreach (var caller in new[] { boss, stolen }) (await caller.GetAsync("/v1/whoami")).Ok();
+        (await boss.PostAsync("/v1/kill", new { issuer = _issuer.Url, subject = "boss" })).Ok();
+        await IsSparedAsync();
+        await _server.RestartAsync();
+        await IsSparedAsync();
+
+        async Task IsSparedAsync()
+        {
+            (await stolen.GetAsync("/v1/whoami")).ShouldBe(401, "unauthenticated");
+            (await boss.GetAsync("/v1/whoami")).Ok();
+        }
+    }
+
+    [Fact]
+    public async Task What_they_were_given_is_told_of_a_subject_and_not_said_to_be_nothing_of_an_issuer()
+    {
+        (await With(("groups", "pay")).ConfigAsync("pay/dev")).Ok();
+        var one = (await _server.Admin.PostAsync("/v1/kill", new { issuer = _issuer.Url, subject = "somebody" })).Ok().Json;
+        one.GetProperty("exposure").GetProperty("items").EnumerateArray().Single().GetProperty("secret").GetString().ShouldBe("pay/db");
+        var all = (await _server.Admin.PostAsync("/v1/kill", new { issuer = _issuer.Url })).Ok().Json;
+        all.GetProperty("issuedUntil").GetDateTimeOffset().ShouldBe(_time.GetUtcNow());
+        (all.TryGetProperty("exposure", out var exposure) && exposure.ValueKind != JsonValueKind.Null).ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_role_without_the_permission_lends_no_files()
+    {
+        (await _server.Admin.PutAsync("/v1/roles/auditor", new { permissions = new[] { "audit:read" } })).Ok();
+        var both = With(("groups", new[] { "aud", "pay" }));
+        (await both.GetAsync("/v1/audit")).Ok();
+        (await both.ConfigAsync("pay/dev")).Ok();
+        (await both.GetAsync("/git/config.git/info/refs?service=git-upload-pack")).Status.ShouldBe(403);
+        (await With(("groups", "boss")).GetAsync("/git/config.git/info/refs?service=git-upload-pack")).Ok();
+    }
+
+    [Fact]
+    [Trait("speed", "medium")]
+    public async Task Who_reads_everything_and_writes_some_creates_no_branches()
+    {
+        await using var server = await TestServer.StartEmbeddedAsync(o => o with
+        {
+            Issuers = [_issuer.Options(new("groups", "team", "team"), new("groups", "view", "viewer"))],
+            Roles = [new RoleOptions { Name = "team", Permissions = ["config:read", "config:write"], Services = ["pay"], Paths = ["pay*.yml"] }],
+        });
+        using var admin = GitClone.Clone(server, server.Admin);
+        admin.Deploy(("pay.yml", "x: 1\n"));
+        var token = _issuer.Token(TimeProvider.System.GetUtcNow(), null, ("groups", new[] { "team", "view" }));
+        using var clone = GitClone.Of(server.Server.Address, token).Clone();
+        foreach (var what in new[] { "HEAD:refs/heads/mine", "HEAD:refs/tags/mine" }) clone.Push(what).Output.ShouldContain("may not create or delete branches and tags");
+        clone.Commit(("pay.yml", "x: 2\n"));
+        clone.Push().Exit.ShouldBe(0);
+    }
+
+    [Fact]
+    public async Task A_key_that_the_issuer_takes_back_ends_connections_too()
+    {
+        var (mine, other) = (With(("groups", "pay")), new TestCaller(_server, _issuer.Token(_time.GetUtcNow(), _issuer.Keys[1], ("groups", "pay"))));
+        await using var watcher = await WatchAsync(mine);
+        await using var stays = await WatchAsync(other);
+        _issuer.Keys[0].Dispose();
+        _issuer.Keys[0] = new TestKey("rsa-9", "RS256");
+        _time.Advance(IssuerKeys.Floor);
+        (await With(("groups", "pay")).GetAsync("/v1/whoami")).Ok();
+        _time.Advance(TimeSpan.FromSeconds(1));
+        (await watcher.ClosedAsync()).ShouldBe(4401);
+        (await mine.GetAsync("/v1/whoami")).ShouldBe(401);
+        (await stays.IsQuietAsync()).ShouldBeTrue();
+    }
+
+    [Fact]
+    public async Task Who_asks_in_the_name_of_an_issuer_without_keys_is_slowed_down_like_who_guesses()
+    {
+        _issuer.Instead = context => { context.Response.StatusCode = 500; return Task.FromResult(true); };
+        await using var server = await TestServer.StartAsync(_repository, _ => _server.Options with { Data = _server.Data.File("guessed"), Database = null }, _time);
+        var guesser = new TestCaller(server, _issuer.Token(_time.GetUtcNow(), null, ("groups", "ord")));
+        var statuses = new List<int>();
+        for (var n = 0; n <= RateLimits.FailureBurst; n++) statuses.Add((await guesser.GetAsync("/v1/whoami")).Status);
+        statuses[..^1].ShouldAllBe(s => s == 503);
+        statuses[^1].ShouldBe(429);
+        (await server.Admin.GetAsync("/v1/whoami")).Ok();
+    }
+
+    private string NameOf(string subject) => $"{subject}@{new Uri(_issuer.Url).Authority}";
 
     private TestCaller With(params (string Name, object? Value)[] claims) => new(_server, _issuer.Token(_time.GetUtcNow(), null, claims));
 

@@ -57,8 +57,9 @@ public sealed class KillTests : IAsyncLifetime
         var middle = await DeriveAsync(boss, "middle");
         var caller = await DeriveAsync(middle, "caller");
         var (sibling, child) = (await DeriveAsync(boss, "sibling"), await DeriveAsync(caller, "child"));
-        var grandchild = await DeriveAsync(await DeriveAsync(_server.Admin, "theirs"), "grandchild");
-        Names((await caller.PostAsync("/v1/kill", new { all = true })).Ok()).ShouldBe(["child", "grandchild", "sibling", _server.Admin.Name, "theirs"]);
+        var theirs = await DeriveAsync(_server.Admin, "theirs");
+        var grandchild = await DeriveAsync(theirs, "grandchild");
+        Names((await caller.PostAsync("/v1/kill", new { all = true })).Ok()).ShouldBe([child.Name, sibling.Name, _server.Admin.Name, theirs.Name, grandchild.Name]);
         foreach (var alive in new[] { boss, middle, caller }) (await alive.GetAsync("/v1/whoami")).Ok();
         foreach (var dead in new[] { sibling, child, grandchild, _server.Admin }) (await dead.GetAsync("/v1/whoami")).ShouldBe(401);
     }
@@ -142,7 +143,7 @@ public sealed class KillTests : IAsyncLifetime
     }
 
     private async Task<TestCaller> DeriveAsync(TestCaller from, string name) =>
-        new(_server, (await from.PostAsync("/v1/tokens/derive", new { name })).Ok().Json.GetProperty("token").GetString()) { Name = name };
+        new(_server, (await from.PostAsync("/v1/tokens/derive", new { name })).Ok().Json.GetProperty("token").GetString()) { Name = $"{from.Name}.{name}" };
 
     private async Task<Answer> KillAsync(string scope) => (await _server.Admin.PostAsync("/v1/kill", scope)).Ok();
 

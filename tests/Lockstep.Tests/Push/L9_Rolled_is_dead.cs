@@ -149,7 +149,7 @@ public sealed class L9_Rolled_is_dead
                         return watcher.Held.TryGetValue(1, out held) ? Math.Max(seen, int.Parse(held["password"]!, System.Globalization.CultureInfo.InvariantCulture)) : seen;
                 }
             }
-            catch (WebSocketException e) when (e.Message.Contains("401", StringComparison.Ordinal))
+            catch (WebSocketException e) when (e.Message.Contains("401", StringComparison.Ordinal) || e.Message.Contains("429", StringComparison.Ordinal))
             {
                 return seen;
             }
@@ -217,7 +217,8 @@ public sealed class L9_Rolled_is_dead
         {
             var caller = callers[random.Next(callers.Count)];
             var answer = random.Next(3) == 0 && callers.Count < 6 ? await caller.PostAsync("/v1/tokens/derive", new { }) : await caller.ConfigAsync("shop/dev");
-            if (answer.Status == 401) callers.Remove(caller);
+            // Who is dead and goes on asking is told so, or to wait.
+            if (answer.Status == 401 || (answer.Status == 429 && answer.Detail.Contains("not valid", StringComparison.Ordinal))) callers.Remove(caller);
             // Generations are limited.
             else if (answer.Status == 201) callers.Add(new TestCaller(server, answer.Json.GetProperty("token").GetString()));
             else if (answer.Status == 200) seen = Math.Max(seen, int.Parse(answer.Value("password")!, System.Globalization.CultureInfo.InvariantCulture));

@@ -10,9 +10,11 @@ internal sealed class RawConnection : IDisposable
 
     private readonly TcpClient _tcp = new() { NoDelay = true };
 
-    public static async Task<RawConnection> OpenAsync(string address)
+    /// <summary>Connects; <paramref name="receiveBuffer"/>: how much this end takes up unread, as far as the system lets that be said.</summary>
+    public static async Task<RawConnection> OpenAsync(string address, int? receiveBuffer = null)
     {
         var raw = new RawConnection();
+        if (receiveBuffer is { } bytes) raw._tcp.ReceiveBufferSize = bytes;
         var uri = new Uri(address);
         await raw._tcp.ConnectAsync(uri.Host, uri.Port);
         return raw;

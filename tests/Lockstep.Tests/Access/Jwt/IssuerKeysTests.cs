@@ -60,6 +60,35 @@ public sealed class IssuerKeysTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task Whom_no_rule_knows_is_verified_and_takes_no_place()
+    {
+        var issuers = Issuers(_issuer.Options(new IssuerRoleOptions("groups", "staff", "viewer")));
+        var stranger = Token();
+        var first = await issuers.VerifyAsync(stranger, default);
+        first.Identity.ShouldNotBeNull().Rules.ShouldBeEmpty();
+        (await issuers.VerifyAsync(stranger, default)).Identity.ShouldNotBeSameAs(first.Identity);
+        var known = _issuer.Token(_time.GetUtcNow(), null, ("groups", "staff"));
+        (await issuers.VerifyAsync(known, default)).Identity.ShouldBeSameAs((await issuers.VerifyAsync(known, default)).Identity);
+    }
+
+    [Theory]
+    [InlineData("true", true)]
+    [InlineData("\"true\"", true)]
+    [InlineData("false", false)]
+    [InlineData("\"false\"", false)]
+    [InlineData("1", false)]
+    [InlineData("null", false)]
+    [InlineData(null, false)]
+    public async Task An_address_says_who_somebody_is_only_when_the_issuer_has_seen_to_that(string? verified, bool matches)
+    {
+        var issuers = Issuers(_issuer.Options(new IssuerRoleOptions("email", "ann@example.com", "admin"), new IssuerRoleOptions("sub", "somebody", "viewer")));
+        var claims = _issuer.Claims(_time.GetUtcNow(), ("email", "ann@example.com"));
+        if (verified is not null) claims = $"{claims[..^1]},\"email_verified\":{verified}}}";
+        var identity = (await issuers.VerifyAsync(_issuer.Rsa.Sign("""{"alg":"RS256","kid":"rsa-1"}""", claims), default)).Identity.ShouldNotBeNull();
+        identity.Rules.Select(r => r.Role).ShouldBe(matches ? ["admin", "viewer"] : ["viewer"]);
+    }
+
+    [Fact]
     public async Task A_new_key_is_fetched_when_a_token_names_it_but_unknown_names_do_not_make_the_server_ask_more_often()
     {
         var issuers = Issuers(_issuer.Options());
@@ -278,7 +307,7 @@ public sealed class IssuerKeysTests : IAsyncLifetime
 
     private JwtIssuers Issuers(params IssuerOptions[] options)
     {
-        var issuers = new JwtIssuers(options, _time, _loggers.CreateLogger<JwtIssuers>());
+        var issuers = new JwtIssuers([.. options.Select(o => o.Roles.IsEmpty ? o with { Roles = [new("sub", "*", "viewer")] } : o)], _time, _loggers.CreateLogger<JwtIssuers>());
         _made.Add(issuers);
         return issuers;
     }
