@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Text.Json;
-using Lockstep.Robustness;
 
 namespace Lockstep.Benchmarks;
 

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Lockstep.Robustness;
 
 namespace Lockstep.Benchmarks;
 

@@ -46,14 +46,22 @@ internal sealed class Authenticator
     public void Apply(Kill kill, IReadOnlyList<TokenChange> ended)
     {
         _kills.Apply(kill);
-        _tokens.Apply(ended);
-        // Also when no service token was ended.
-        Raise();
+        // That tells everybody to look, unless there is none.
+        if (ended.Count > 0) _tokens.Apply(ended);
+        else Raise();
     }
 
     /// <summary>Whether the token is still what it was when the caller was identified.</summary>
-    public bool IsCurrent(Caller caller) =>
-        caller.IsSystem || (caller.Issued is null ? _tokens.IsCurrent(caller) : caller.ExpiresAt > _time.GetUtcNow() && caller.Issued.Identity.KeyHolds() && !_kills.Reach(caller));
+    public bool IsCurrent(Caller caller) => StandingOf(caller) != Standing.Ended;
+
+    /// <summary>What has become of a caller's token since the caller was identified.</summary>
+    public Standing StandingOf(Caller caller)
+    {
+        if (caller.IsSystem) return Standing.Current;
+        if (caller.Issued is not { } issued) return _tokens.StandingOf(caller);
+        if (caller.ExpiresAt <= _time.GetUtcNow() || !issued.Identity.KeyHolds() || _kills.Reach(caller)) return Standing.Ended;
+        return IssuedCallers.HasOtherGrant(caller, _tokens.Roles) ? Standing.OtherGrant : Standing.Current;
+    }
 
     /// <summary>Has <paramref name="end"/> called, once at most, when the caller's token ends before the result is disposed: for what takes long, and must not outlive its token.</summary>
     public IDisposable WhenEnded(Caller caller, Action end)
@@ -72,15 +80,14 @@ internal sealed class Authenticator
             if (!IsCurrent(request.Caller)) request.End();
     }
 
-    /// <summary>Whether it permits something else than when it was identified: who goes on with it must be identified anew.</summary>
-    public bool HasOtherGrant(Caller caller) => caller.Issued is null ? _tokens.HasOtherGrant(caller) : IssuedCallers.HasOtherGrant(caller, _tokens.Roles);
-
     /// <summary>Refuses, before something leaves, a caller whose token was rolled, revoked or killed since the request began, or permits something else now.</summary>
     /// <exception cref="LockstepException">unauthenticated; unavailable when it must be asked again.</exception>
     public void EnsureCurrent(Caller caller)
     {
-        if (!IsCurrent(caller)) throw NotCurrent(caller);
-        EnsureSameGrant(caller);
+        var standing = StandingOf(caller);
+        if (standing == Standing.Current) return;
+        // The latter is no reason to take the token for dead: asked again, it is answered by what its roles say now.
+        throw standing == Standing.Ended ? NotCurrent(caller) : OtherGrant(caller);
     }
 
     /// <summary>The same inside the transaction of what it is about to write.</summary>
@@ -88,15 +95,8 @@ internal sealed class Authenticator
     public void EnsureCurrent(SqlSession session, Caller caller)
     {
         if (caller.IsSystem) return;
-        if (caller.Issued is null ? !_tokens.IsCurrent(session, caller) : caller.ExpiresAt <= _time.GetUtcNow() || Kills.Reach(session, caller)) throw NotCurrent(caller);
-        EnsureSameGrant(caller);
-    }
-
-    // No reason to take the token for dead: asked again, it is answered by what its roles say now.
-    private void EnsureSameGrant(Caller caller)
-    {
-        if (HasOtherGrant(caller))
-            throw new LockstepException(ErrorCode.Unavailable, $"what the token '{caller.Name}' may do has changed while this was under way; nothing was done: ask again");
+        if (caller.Issued is null ? !_tokens.IsCurrent(session, caller) : Kills.Reach(session, caller)) throw NotCurrent(caller);
+        EnsureCurrent(caller);
     }
 
     private void Raise()
@@ -118,6 +118,9 @@ internal sealed class Authenticator
         return new(caller);
     }
 
+    private static LockstepException OtherGrant(Caller caller) =>
+        new(ErrorCode.Unavailable, $"what the token '{caller.Name}' may do has changed while this was under way; nothing was done: ask again");
+
     private static LockstepException NotCurrent(Caller caller) =>
         new(ErrorCode.Unauthenticated, $"the token '{caller.Name}' was rolled, revoked or has expired while this was under way; nothing was done");
 
@@ -133,6 +136,9 @@ internal sealed class Authenticator
         public void Dispose() => owner._long.TryRemove(this, out _);
     }
 }
+
+/// <summary>What has become of a caller's token: it holds, it holds and permits something else, or it does not hold any more.</summary>
+internal enum Standing { Current, OtherGrant, Ended }
 
 /// <summary>A caller, or in a stable word for the record why there is none: outside all of them are one 401.</summary>
 internal readonly record struct Authentication(Caller? Caller, string? Failure = null)

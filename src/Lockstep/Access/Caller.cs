@@ -24,7 +24,7 @@ internal sealed class Caller
 
     public DateTimeOffset? ExpiresAt { get; init; }
 
-    /// <summary>The hash of the token's newest secret when the caller was identified: another one since means a roll.</summary>
+    /// <summary>The hash of the secret that was shown: when it is not accepted any more, the token was rolled.</summary>
     public ReadOnlyMemory<byte> Hash { get; init; }
 
     /// <summary>Who issued the token, where it was not this server.</summary>
@@ -55,17 +55,11 @@ internal sealed class Caller
     /// <summary>The answer of <see cref="Can"/> with the rule that decides it.</summary>
     public Decision Explain(Permission permission, Subject subject) => Grant.Explain(permission, subject);
 
-    /// <summary>The same for what will lie within this caller's grant whatever becomes of that: asked is only whether it would be more than it says.</summary>
-    /// <exception cref="LockstepException">forbidden.</exception>
-    public void EnsureCoversItself(string what, Grant other) => EnsureCovers(what, Grant.WithoutParent.MissingFor(other));
-
     /// <summary>Refuses to give, roll or take away what this caller does not hold itself.</summary>
     /// <exception cref="LockstepException">forbidden.</exception>
-    public void EnsureCovers(string what, Grant other) => EnsureCovers(what, Grant.MissingFor(other));
-
-    private void EnsureCovers(string what, string? missing)
+    public void EnsureCovers(string what, Grant other)
     {
-        if (missing is not null)
+        if (Grant.MissingFor(other) is { } missing)
             throw new LockstepException(ErrorCode.Forbidden, $"{what} would hold more than '{Name}' does: {missing}");
     }
 }

@@ -23,8 +23,12 @@ internal static class IssuedCallers
     }
 
     /// <summary>Whether the roles give something else than when the caller was identified.</summary>
-    public static bool HasOtherGrant(Caller caller, RoleSet roles) =>
-        caller.Issued is { } issued && !IsSame(caller.Grant.Whole ?? caller.Grant, Parts(issued.Rules, roles));
+    public static bool HasOtherGrant(Caller caller, RoleSet roles)
+    {
+        // The same object but for two requests that both made it.
+        var (grant, now) = (caller.Grant.Whole ?? caller.Grant, Of(caller.Issued!.Identity, roles)?.Grant);
+        return now is null || (now != grant && !IsSame(grant, now.Roles));
+    }
 
     private static ImmutableArray<RoleGrant> Parts(ImmutableArray<RoleRule> rules, RoleSet roles) =>
     [

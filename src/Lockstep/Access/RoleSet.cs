@@ -5,7 +5,7 @@ using Lockstep.Settings;
 
 namespace Lockstep.Access;
 
-/// <summary>The roles by name: the built-in ones and those of the settings.</summary>
+/// <summary>The roles by name: the built-in ones, those of the settings, and those of the database.</summary>
 internal sealed class RoleSet
 {
     private static readonly Role[] s_builtIn =

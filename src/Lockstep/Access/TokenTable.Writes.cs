@@ -143,13 +143,8 @@ internal sealed partial class TokenTable
             ExpiresAt = Earliest(now + life, parent.ExpiresAt),
             LastUsedAt = null,
         };
-        if (TokenRecord.Limits(record.Services, record.Environments, record.Secrets, record.Cidrs).Error is { } error) throw new LockstepException(ErrorCode.BadRequest, error + ".");
         EnsureShort(MaxDerivedText, request.Services, request.Environments, request.Secrets, request.Cidrs);
-        // Everybody may do this: a role that is not the caller's own is not told from one that is not there.
-        if (record.Role != parent.Role && (Roles.Find(record.Role) is null || creator.Grant.WithoutParent.MissingFor(record.GrantUnder(Roles, within: null)) is not null))
-            throw new LockstepException(ErrorCode.Forbidden, $"role: there is no role '{record.Role}', or as it is asked for it would hold more than '{creator.Name}' does");
-        if (Roles.Find(record.Role) is null) throw new LockstepException(ErrorCode.BadRequest, $"role: there is no role '{record.Role}'");
-        creator.EnsureCoversItself(Quote(name, record.Role), record.GrantUnder(Roles, within: null));
+        EnsureWithin(creator, parent, record);
         var replaced = TokenRecord.Find(session, name);
         if (replaced is not null)
         {
@@ -236,6 +231,20 @@ internal sealed partial class TokenTable
         var depth = 0;
         for (; record.Parent is { } id && depth <= MaxDepth && TokenRecord.FindById(session, id) is { } parent; depth++) record = parent;
         return depth;
+    }
+
+    // Asked is only whether it would be more than its parent says: what that itself lies within holds for it too, whatever becomes of it.
+    private void EnsureWithin(Caller creator, TokenRecord parent, TokenRecord derived)
+    {
+        var (limits, error) = TokenRecord.Limits(derived.Services, derived.Environments, derived.Secrets, derived.Cidrs);
+        if (error is not null) throw new LockstepException(ErrorCode.BadRequest, error + ".");
+        var role = Roles.Find(derived.Role);
+        var missing = role is null ? $"there is no role '{derived.Role}' (any more)" : creator.Grant.WithoutParent.MissingFor(new Grant(role, limits));
+        if (missing is null) return;
+        // Everybody may do this: a role that is not the caller's own is not told from one that is not there.
+        throw new LockstepException(ErrorCode.Forbidden, derived.Role == parent.Role
+            ? $"{Quote(derived.Name, derived.Role)} would hold more than '{creator.Name}' does: {missing}"
+            : $"role: there is no role '{derived.Role}', or as it is asked for it would hold more than '{creator.Name}' does");
     }
 
     // What somebody could do with a token that derives from theirs must end with it.

@@ -119,18 +119,21 @@ internal sealed partial class TokenTable(RoleSet roles, TimeProvider time)
     }
 
     /// <summary>Whether a caller's token is still what it was when the caller was identified, as this transaction sees it.</summary>
-    public bool IsCurrent(SqlSession session, Caller caller) => IsCurrent(id => TokenRecord.FindById(session, id), caller);
+    public bool IsCurrent(SqlSession session, Caller caller) =>
+        TokenRecord.FindById(session, caller.TokenId) is { } record && Accepts(id => TokenRecord.FindById(session, id), record, caller);
 
-    /// <summary>The same as everybody sees it.</summary>
-    public bool IsCurrent(Caller caller) => IsCurrent(_snapshot.RecordOf, caller);
-
-    /// <summary>Whether its roles permit something else than when it was identified.</summary>
-    public bool HasOtherGrant(Caller caller) => _snapshot.Find(caller.TokenId) is { } entry && entry.Caller.Grant != (caller.Grant.Whole ?? caller.Grant);
-
-    private bool IsCurrent(Func<string, TokenRecord?> find, Caller caller)
+    /// <summary>What has become of a caller's token, as everybody sees it.</summary>
+    public Standing StandingOf(Caller caller)
     {
-        var now = time.GetUtcNow();
-        return find(caller.TokenId) is { } record && record.Accepts(caller.Hash.Span, now) && TokenSnapshot.ParentsAccept(find, record, now);
+        var snapshot = _snapshot;
+        return snapshot.Find(caller.TokenId) is not { } entry || !Accepts(snapshot.RecordOf, entry.Record, caller) ? Standing.Ended
+            : entry.Caller.Grant == (caller.Grant.Whole ?? caller.Grant) ? Standing.Current
+            : Standing.OtherGrant;
     }
 
+    private bool Accepts(Func<string, TokenRecord?> find, TokenRecord record, Caller caller)
+    {
+        var now = time.GetUtcNow();
+        return record.Accepts(caller.Hash.Span, now) && TokenSnapshot.ParentsAccept(find, record, now);
+    }
 }

@@ -3,6 +3,7 @@ using System.Text;
 using Lockstep.Client;
 using Lockstep.Server;
 using Lockstep.Settings;
+using Lockstep.Http;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -82,10 +83,7 @@ internal sealed class LoginCallback : IAsyncDisposable
         var response = context.Response;
         response.StatusCode = status;
         response.ContentType = "text/plain; charset=utf-8";
-        response.Headers.CacheControl = "no-store";
-        response.Headers["Referrer-Policy"] = "no-referrer";
-        response.Headers.ContentSecurityPolicy = "default-src 'none'; frame-ancestors 'none'";
-        response.Headers.XContentTypeOptions = "nosniff";
+        SecurityHeaders.Set(context);
         response.Headers.Connection = "close";
         return response.WriteAsync(text, context.RequestAborted);
     }

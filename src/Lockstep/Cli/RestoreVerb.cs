@@ -1,6 +1,8 @@
 using System.CommandLine;
 using System.Globalization;
+using Lockstep.Client;
 using Lockstep.Server;
+using Lockstep.Storage;
 using Microsoft.Extensions.Logging.Abstractions;
 
 namespace Lockstep.Cli;
@@ -32,7 +34,12 @@ internal static class RestoreVerb
         globals.Action(verb, async (session, cancellationToken) =>
         {
             var options = flags.Load(session);
-            if (session.Get(database) is { } url) options = options with { Database = url };
+            if (session.Get(database) is { } url)
+            {
+                if (PostgresUrl.Parse(url).Password is not null)
+                    throw new LockstepException(ErrorCode.BadRequest, "--database holds a password, which every user of this machine sees in the list of processes; set LOCKSTEP_DATABASE, or name a file with ?passfile=");
+                options = options with { Database = url };
+            }
             var report = await new Restore(options, NullLoggerFactory.Instance, TimeProvider.System).RunAsync(session.Get(file), session.Get(damage), cancellationToken);
             session.Output.Result(report, CliJson.Default.RestoreReport, text => text.WriteLine(string.Create(CultureInfo.InvariantCulture,
                 $"restored release {report.Release} of {Output.Time(report.CreatedAt)} into {Output.Printable(report.Data)}: {report.Secrets} secrets, {report.Tokens} tokens, {report.Rows} rows")));

@@ -69,7 +69,7 @@ internal static class RoleVerbs
     {
         var verb = new Verb("rm", "Remove a role; tokens that have it may do nothing any more", "lockstep role rm payments --yes");
         var name = Name(verb);
-        var force = new Option<bool>("--force") { Description = "Also when tokens have it" };
+        var force = new Option<bool>("--force") { Description = "Also when tokens have it, or rules of issuers give it" };
         verb.Add(force);
         var yes = Confirmation.AddYes(verb);
         globals.Action(verb, async (session, cancellationToken) =>

@@ -41,8 +41,7 @@ internal static class TokenVerbs
                 Cidrs = NullIfEmpty(session.Get(cidrs)),
                 ExpiresIn = Duration(session.Get(expires), "--expires-in"),
             };
-            using var file = session.Get(outFile) is { } path ? PrivateFile.Create(path) : null;
-            Print(session, await session.Client.CreateTokenAsync(request, cancellationToken), file);
+            await PrintAsync(session, outFile, () => session.Client.CreateTokenAsync(request, cancellationToken));
         });
         return verb;
     }
@@ -76,8 +75,7 @@ internal static class TokenVerbs
                 ExpiresIn = Duration(session.Get(expires), "--expires-in"),
                 RenewableFor = Duration(session.Get(renewable), "--renewable-for"),
             };
-            using var file = session.Get(outFile) is { } path ? PrivateFile.Create(path) : null;
-            Print(session, await session.Client.DeriveTokenAsync(request, cancellationToken), file);
+            await PrintAsync(session, outFile, () => session.Client.DeriveTokenAsync(request, cancellationToken));
         });
         return verb;
     }
@@ -128,8 +126,7 @@ internal static class TokenVerbs
         {
             var after = Duration(session.Get(grace), "--grace");
             Confirmation.Ask(session, yes, $"Roll the token {session.Get(name)}? Its present text stops working {(after is null ? "at once" : "in " + Durations.Format(after.Value))}.");
-            using var file = session.Get(outFile) is { } path ? PrivateFile.Create(path) : null;
-            Print(session, await session.Client.RollTokenAsync(session.Get(name), after, cancellationToken), file);
+            await PrintAsync(session, outFile, () => session.Client.RollTokenAsync(session.Get(name), after, cancellationToken));
         });
         return verb;
     }
@@ -163,6 +160,21 @@ internal static class TokenVerbs
         if (text is null) return null;
         return Durations.TryParse(text, out var duration) ? duration
             : throw new LockstepException(ErrorCode.BadRequest, $"{option} '{text}' is not a duration: write a whole number and a unit, such as 30s, 15m, 24h or 90d");
+    }
+
+    private static async Task PrintAsync(Session session, Option<string?> outFile, Func<Task<TokenCreated>> make)
+    {
+        using var file = session.Get(outFile) is { } path ? PrivateFile.Create(path) : null;
+        try
+        {
+            Print(session, await make(), file);
+        }
+        catch when (file is { Length: 0 })
+        {
+            // There is no token: nothing stands in the way of the next try.
+            File.Delete(file.Name);
+            throw;
+        }
     }
 
     private static void Print(Session session, TokenCreated token, FileStream? file)

@@ -9,7 +9,8 @@ namespace Lockstep.Gate;
 
 internal sealed partial class Gate
 {
-    private const string SpoolName = "backup.spool";
+    /// <summary>A backup that is being made, in the data directory.</summary>
+    public const string SpoolName = "backup.spool";
 
     // Below this a backup gives up: what else the server writes goes first.
     private const long LeastFreeBytes = 128L * 1024 * 1024;
@@ -41,7 +42,7 @@ internal sealed partial class Gate
         {
             file?.Dispose();
             turn.Dispose();
-            if (e is IOException) throw new LockstepException(ErrorCode.Unavailable, $"the backup can't be written to {Options.Data}: {e.Message}", e);
+            if (e is IOException or UnauthorizedAccessException) throw new LockstepException(ErrorCode.Unavailable, $"the backup can't be written to {Options.Data}: {e.Message}", e);
             if (e is OperationCanceledException && !cancellationToken.IsCancellationRequested) throw new LockstepException(ErrorCode.Unavailable, $"the backup took longer than {Durations.Format(s_longestBackup)} and was given up", e);
             throw;
         }
@@ -55,13 +56,13 @@ internal sealed partial class Gate
         BackupWriter? writer = null;
         try
         {
-            var release = await Database.SnapshotAsync((session, dialect) =>
+            var release = await Database.SnapshotAsync(session =>
             {
                 var header = HeaderOf(session);
                 fileKey = header.FileKey(backupKey);
                 sealing = new SealingStream(file, fileKey, header.WriteTo(file)) { Written = CheckSpace };
                 writer = new BackupWriter(sealing);
-                writer.Tables(session, dialect, cancellationToken);
+                writer.Tables(session, header.Tables, cancellationToken);
                 return header.Release;
             }, cancellationToken);
             // After the snapshot: what it names is there, and is kept.

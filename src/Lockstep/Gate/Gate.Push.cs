@@ -75,7 +75,7 @@ internal sealed partial class Gate
         {
             return await FollowAsync(call, byCaller: true, CancellationToken.None);
         }
-        catch (LockstepException e) when (e.Code == ErrorCode.Unauthenticated || Authenticator.HasOtherGrant(call.Caller))
+        catch (LockstepException e) when (e.Code == ErrorCode.Unauthenticated || Authenticator.StandingOf(call.Caller) == Standing.OtherGrant)
         {
             // The token was rolled, or its role changed, between the check and now. The ref has moved all the same.
             return await FollowAsync(CallContext.System("git", call.Route), CancellationToken.None);

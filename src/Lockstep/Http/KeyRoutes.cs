@@ -32,7 +32,6 @@ internal sealed class KeyRoutes(Gate.Gate gate)
         var response = context.Response;
         response.ContentType = "application/octet-stream";
         response.ContentLength = backup.File.Length;
-        response.Headers.CacheControl = "no-store";
         response.Headers["Lockstep-Release"] = backup.Release.ToString(CultureInfo.InvariantCulture);
         await backup.File.CopyToAsync(response.Body, context.RequestAborted);
     }

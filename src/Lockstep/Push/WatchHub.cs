@@ -66,8 +66,7 @@ internal sealed partial class WatchHub : IAsyncDisposable
         }
         WatchMetrics.Watchers.Add(1);
         // A token that ended before the connection was in the list was not seen by the check that ended it.
-        if (!Gate.Authenticator.IsCurrent(caller)) watcher.Close(WatchClose.TokenEnded);
-        else if (Gate.Authenticator.HasOtherGrant(caller)) watcher.Close(WatchClose.OtherPermissions, s_comeAgain);
+        Close(watcher, Gate.Authenticator.StandingOf(caller));
     }
 
     /// <summary>The connection is over.</summary>
@@ -210,16 +209,18 @@ internal sealed partial class WatchHub : IAsyncDisposable
         lock (_lock) callers = [.. _watchers.Keys];
         foreach (var caller in callers)
         {
-            var isCurrent = Gate.Authenticator.IsCurrent(caller);
-            if (isCurrent && !Gate.Authenticator.HasOtherGrant(caller)) continue;
+            var standing = Gate.Authenticator.StandingOf(caller);
+            if (standing == Standing.Current) continue;
             List<Watcher> those;
             lock (_lock) those = [.. _watchers.GetValueOrDefault(caller) ?? []];
-            foreach (var watcher in those)
-            {
-                if (isCurrent) watcher.Close(WatchClose.OtherPermissions, s_comeAgain);
-                else watcher.Close(WatchClose.TokenEnded);
-            }
+            foreach (var watcher in those) Close(watcher, standing);
         }
+    }
+
+    private static void Close(Watcher watcher, Standing standing)
+    {
+        if (standing == Standing.Ended) watcher.Close(WatchClose.TokenEnded);
+        else if (standing == Standing.OtherGrant) watcher.Close(WatchClose.OtherPermissions, s_comeAgain);
     }
 
     private async Task SweepAsync()

@@ -21,6 +21,9 @@ internal sealed class MasterKey : IDisposable
     /// <summary>Whether there is a key before the present one that something may still be wrapped by.</summary>
     public bool IsChanging => _keys.Previous is not null;
 
+    /// <summary>Whether the change is done but for the new key's place: its source could not put it where the old one is.</summary>
+    public bool IsUnsettled { get; private set; }
+
     /// <summary>Whether the settings name a previous key that nothing needs any more.</summary>
     public bool PreviousIsIdle => HasPrevious && !IsChanging;
 
@@ -91,6 +94,13 @@ internal sealed class MasterKey : IDisposable
     /// <summary>The key for one purpose; it is another one after the master key was changed, so what must stay goes into the <see cref="KeyRing"/>.</summary>
     public byte[] Derive(string purpose) => _keys.Current.Derive(purpose);
 
+    /// <summary>The same of the key that the database was made with: until a change ends, that is the previous one.</summary>
+    public byte[] DeriveOfDatabase(string purpose)
+    {
+        var keys = _keys;
+        return (keys.Previous ?? keys.Current).Derive(purpose);
+    }
+
     /// <summary>Encrypts a data key; the associated data says what it is for. Inside the write that keeps it: a change of the key counts on that.</summary>
     public byte[] Wrap(ReadOnlySpan<byte> dataKey, ReadOnlySpan<byte> associatedData) => _keys.Current.Wrap(dataKey, associatedData);
 
@@ -104,7 +114,20 @@ internal sealed class MasterKey : IDisposable
         }
         catch (CryptographicException) when (keys.Previous is not null)
         {
-            return keys.Previous.Unwrap(wrapped, associatedData);
+            return UnwrapOld(keys.Previous, wrapped, associatedData);
+        }
+    }
+
+    // It may have been forgotten meanwhile: what it wrapped is wrapped anew.
+    private static byte[] UnwrapOld(RootKey old, ReadOnlySpan<byte> wrapped, ReadOnlySpan<byte> associatedData)
+    {
+        try
+        {
+            return old.Unwrap(wrapped, associatedData);
+        }
+        catch (ObjectDisposedException e)
+        {
+            throw new CryptographicException("The master key was changed meanwhile.", e);
         }
     }
 
@@ -128,10 +151,16 @@ internal sealed class MasterKey : IDisposable
                 Sealed = state.SealedNext;
             }
         }
+        else if (IsChanging || IsUnsettled)
+        {
+            // It ended in the database, of which it was not known whether it did, or without its key in its place.
+            Settle();
+            await _database.TruncateLogAsync(cancellationToken);
+            return new RekeyResult();
+        }
         else
         {
             _source.Settle(_keys.Current);
-            _keys = _keys with { Previous = null };
             var next = await _source.NextAsync(state, cancellationToken);
             Stepping?.Invoke("made");
             await _database.WriteAsync(s =>
@@ -162,30 +191,61 @@ internal sealed class MasterKey : IDisposable
             return true;
         }, CancellationToken.None);
         Stepping?.Invoke("ended");
-        _source.Settle(keys.Current);
+        Settle();
         Stepping?.Invoke("settled");
-        _keys = keys with { Previous = null };
-        old.Dispose();
+        // What the old key wrapped stands there until then.
+        await _database.TruncateLogAsync(cancellationToken);
         return result;
+    }
+
+    // The database knows the present key alone.
+    private void Settle()
+    {
+        var keys = _keys;
+        IsUnsettled = true;
+        _keys = keys with { Previous = null };
+        keys.Previous?.Dispose();
+        _source.Settle(keys.Current);
+        IsUnsettled = false;
     }
 
     /// <summary>The key of that check value, from where the settings say it is or was, for data that is no database's yet: to unwrap and derive, never to be changed.</summary>
     /// <exception cref="LockstepException">conflict when it is in neither place.</exception>
     public static async Task<MasterKey> FindAsync(MasterKeyOptions options, string dataDirectory, MasterKeyState state, CancellationToken cancellationToken)
     {
-        var places = new List<IMasterKeySource>();
+        var (others, refusals) = (new List<string>(), new List<LockstepException>());
         foreach (var place in new[] { options, options.Previous })
         {
             if (place is null) continue;
-            var source = SourceOf(place, dataDirectory, TimeProvider.System);
-            places.Add(source);
-            if (await source.FindAsync(state.Check!, state, cancellationToken) is not { } key) continue;
-            foreach (var other in places[..^1]) other.Dispose();
-            return new MasterKey(null!, source, key, null) { Sealed = state.Sealed };
+            try
+            {
+                var source = SourceOf(place, dataDirectory, TimeProvider.System);
+                if (await FindAsync(source, state, cancellationToken) is { } found) return found;
+                others.Add(source.Name);
+            }
+            catch (LockstepException e)
+            {
+                // The other place may have it.
+                refusals.Add(e);
+            }
         }
-        foreach (var place in places) place.Dispose();
-        throw new LockstepException(ErrorCode.Conflict,
-            $"the backup was made under another master key than that from {string.Join(" or ", places.Select(p => p.Name))}. Put the key that was in use when it was made there, or point masterKey (or masterKey.previous) at it");
+        if (others.Count == 0) throw refusals[0];
+        throw new LockstepException(ErrorCode.Conflict, $"the backup was made under another master key than that from {string.Join(" or ", others)}{string.Concat(refusals.Select(r => "; and " + r.Message))}. "
+            + "Put the key that was in use when it was made there, or point masterKey (or masterKey.previous) at it");
+    }
+
+    private static async Task<MasterKey?> FindAsync(IMasterKeySource source, MasterKeyState state, CancellationToken cancellationToken)
+    {
+        RootKey? key = null;
+        try
+        {
+            key = await source.FindAsync(state.Check!, state, cancellationToken);
+        }
+        finally
+        {
+            if (key is null) source.Dispose();
+        }
+        return key is null ? null : new MasterKey(null!, source, key, null) { Sealed = state.Sealed };
     }
 
     public void Dispose()

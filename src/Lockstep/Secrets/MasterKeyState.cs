@@ -23,6 +23,8 @@ internal sealed record MasterKeyState(byte[]? Check, byte[]? Next, string? Seale
         {
             id = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16));
             Meta.SetText(session, IdRow, id);
+            // Every program that names databases has a key ring.
+            KeyRing.MarkUnderived(session);
         }
         return new(Meta.GetData(session, CheckRow), Meta.GetData(session, NextRow), Meta.GetText(session, SealedRow), Meta.GetText(session, SealedNextRow), id);
     }

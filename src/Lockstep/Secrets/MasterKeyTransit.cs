@@ -33,7 +33,15 @@ internal sealed class MasterKeyTransit(VaultTransit vault) : IMasterKeySource
         var key = RootKey.New();
         try
         {
-            return new NewMasterKey(key, await vault.EncryptAsync(key, Binding(state), cancellationToken));
+            var ciphertext = await vault.EncryptAsync(key, Binding(state), cancellationToken);
+            // Before anything hangs on it: a Vault whose policy allows encryption alone, or that is another one each time, would be found at the next start.
+            var (again, refused) = await vault.DecryptAsync(ciphertext, Binding(state), cancellationToken);
+            using (again)
+            {
+                if (again?.Is(key.Check) == true) return new NewMasterKey(key, ciphertext);
+            }
+            throw new LockstepException(ErrorCode.Conflict,
+                $"{Name} encrypted a new master key and does not decrypt it again{(refused is null ? "" : $": it answered '{refused}'")}. Nothing was changed; check masterKey.vaultTransit and what stands between");
         }
         catch
         {

@@ -48,7 +48,9 @@ internal sealed class Rewrapping(Database database, RootKey current, RootKey old
             r => (Id: r.GetString(0), Version: r.GetInt64(1), Key: r.Data(2)), ("@id", after.Id), ("@version", after.Version));
         foreach (var (id, version, wrapped) in rows)
         {
-            if (Wrap(wrapped, EmbeddedStore.KeyBinding(SecretId.Parse(id), (int)version)) is { } anew)
+            // A row that this program did not make is one that neither key opens.
+            if (!SecretId.TryParse(id, out var secret) || version is < 1 or > int.MaxValue) _damaged++;
+            else if (Wrap(wrapped, EmbeddedStore.KeyBinding(secret, (int)version)) is { } anew)
                 session.Execute("UPDATE secret_versions SET wrapped_key = @key WHERE id = @id AND version = @version", ("@key", anew), ("@id", id), ("@version", version));
         }
         return rows.Count < Rows ? null : (rows[^1].Id, rows[^1].Version);

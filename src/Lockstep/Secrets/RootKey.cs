@@ -5,7 +5,8 @@ using System.Text;
 
 namespace Lockstep.Secrets;
 
-/// <summary>One master key: 32 bytes that never leave their pinned buffer but as what is derived of them. Cleared with <see cref="Dispose"/>.</summary>
+/// <summary>One master key: 32 bytes that never leave their pinned buffer but as what is derived of them. Cleared with <see cref="Dispose"/>, after which it does nothing any more:
+/// each use ends in <see cref="ObjectDisposedException"/>, also one that was under way.</summary>
 internal sealed class RootKey : IDisposable
 {
     public const int Length = 32;
@@ -15,6 +16,7 @@ internal sealed class RootKey : IDisposable
 
     private readonly byte[] _key = GC.AllocateUninitializedArray<byte>(Length, pinned: true);
     private readonly byte[] _wrapKey = GC.AllocateUninitializedArray<byte>(Length, pinned: true);
+    private volatile bool _cleared;
 
     private RootKey(ReadOnlySpan<byte> key)
     {
@@ -43,10 +45,19 @@ internal sealed class RootKey : IDisposable
         return null;
     }
 
-    public RootKey Copy() => new(_key);
+    public RootKey Copy()
+    {
+        var copy = new RootKey(_key);
+        RequireUncleared();
+        return copy;
+    }
 
     /// <summary>Writes the key as base64 text, which the caller clears.</summary>
-    public void Export(Span<byte> text) => Base64.EncodeToUtf8(_key, text, out _, out _);
+    public void Export(Span<byte> text)
+    {
+        Base64.EncodeToUtf8(_key, text, out _, out _);
+        RequireUncleared();
+    }
 
     public bool Is(byte[] check) => CryptographicOperations.FixedTimeEquals(check, Check);
 
@@ -55,18 +66,43 @@ internal sealed class RootKey : IDisposable
     {
         var key = new byte[Length];
         DeriveTo(purpose, key);
+        RequireUncleared();
         return key;
     }
 
-    public byte[] Wrap(ReadOnlySpan<byte> dataKey, ReadOnlySpan<byte> associatedData) => Envelope.Seal(_wrapKey, dataKey, associatedData);
+    public byte[] Wrap(ReadOnlySpan<byte> dataKey, ReadOnlySpan<byte> associatedData)
+    {
+        var wrapped = Envelope.Seal(_wrapKey, dataKey, associatedData);
+        RequireUncleared();
+        return wrapped;
+    }
 
     /// <exception cref="CryptographicException">Not what was wrapped with this associated data.</exception>
-    public byte[] Unwrap(ReadOnlySpan<byte> wrapped, ReadOnlySpan<byte> associatedData) => Envelope.Open(_wrapKey, wrapped, associatedData);
+    public byte[] Unwrap(ReadOnlySpan<byte> wrapped, ReadOnlySpan<byte> associatedData)
+    {
+        try
+        {
+            return Envelope.Open(_wrapKey, wrapped, associatedData);
+        }
+        finally
+        {
+            RequireUncleared();
+        }
+    }
 
     public void Dispose()
     {
+        _cleared = true;
+        Interlocked.MemoryBarrier();
         CryptographicOperations.ZeroMemory(_key);
         CryptographicOperations.ZeroMemory(_wrapKey);
+    }
+
+    // Asked when the cipher has run: under a cleared key nothing opens, and what is sealed opens for everybody.
+    private void RequireUncleared()
+    {
+        Interlocked.MemoryBarrier();
+        ObjectDisposedException.ThrowIf(_cleared, this);
     }
 
     private static RootKey Take(Span<byte> key)

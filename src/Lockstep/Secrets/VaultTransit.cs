@@ -19,6 +19,7 @@ internal sealed class VaultTransit : IDisposable
 {
     private const int MaxAnswer = 64 * 1024;
     private const int MaxLogin = 8 * 1024;
+    private const int MaxCiphertext = 1024;
     private const int Attempts = 5;
     private static readonly TimeSpan s_attempt = TimeSpan.FromSeconds(5);
     private static readonly TimeSpan s_total = TimeSpan.FromSeconds(20);
@@ -42,24 +43,35 @@ internal sealed class VaultTransit : IDisposable
         using (answer)
         {
             if (answer.Refusal is { } refusal) throw Refused("does not encrypt", answer.Status, refusal);
-            Span<byte> text = stackalloc byte[1024];
+            Span<byte> text = stackalloc byte[MaxCiphertext];
             var length = answer.Field("data"u8, "ciphertext"u8, text);
             var ciphertext = length < 0 ? "" : Encoding.ASCII.GetString(text[..length]);
-            if (ciphertext.Length < 10 || !ciphertext.StartsWith("vault:v", StringComparison.Ordinal) || ciphertext.AsSpan().ContainsAnyExceptInRange('!', '~')) throw NotUnderstood();
-            return ciphertext;
+            return IsCiphertext(ciphertext) ? ciphertext : throw NotUnderstood();
         }
     }
 
     /// <summary>The key that was encrypted; without one, what the Vault said against it: the text is another key's, or the key is gone.</summary>
     public async Task<(RootKey? Key, string? Refused)> DecryptAsync(string ciphertext, byte[] binding, CancellationToken cancellationToken)
     {
+        // It comes from a database or the head of a backup, and goes into a request as it is.
+        if (!IsCiphertext(ciphertext)) return (null, "what is kept is no ciphertext of a Vault's");
+        var (key, refused) = await DecryptOnceAsync(ciphertext, binding, cancellationToken);
+        // An engine that did not know associated data left it out, and has learned it since.
+        return refused is not null && await DecryptOnceAsync(ciphertext, null, cancellationToken) is { Key: { } unbound } ? (unbound, null) : (key, refused);
+    }
+
+    public void Dispose() => _http.Dispose();
+
+    private static bool IsCiphertext(string text) => text.Length is >= 10 and <= MaxCiphertext && text.StartsWith("vault:v", StringComparison.Ordinal)
+        && !text.AsSpan().ContainsAnyExceptInRange('!', '~') && !text.AsSpan().ContainsAny('"', '\\');
+
+    private async Task<(RootKey? Key, string? Refused)> DecryptOnceAsync(string ciphertext, byte[]? binding, CancellationToken cancellationToken)
+    {
         using var answer = await CallAsync($"{_options.Mount}/decrypt/{_options.Key}", () => Request("ciphertext", Encoding.ASCII.GetBytes(ciphertext), binding), cancellationToken);
         if (answer is { Refusal: { } bad, Status: 400 }) return (null, bad);
         if (answer.Refusal is { } refusal) throw Refused("does not decrypt", answer.Status, refusal);
         return (Decrypted(answer), null);
     }
-
-    public void Dispose() => _http.Dispose();
 
     private RootKey Decrypted(Answer answer)
     {
@@ -133,7 +145,9 @@ internal sealed class VaultTransit : IDisposable
             if (token is not null) request.Headers.TryAddWithoutValidation("X-Vault-Token", token);
             if (_options.Namespace is { } space) request.Headers.TryAddWithoutValidation("X-Vault-Namespace", space);
             using var response = await _http.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, both.Token);
-            return await ReadAsync(response, both.Token);
+            var answer = await ReadAsync(response, both.Token);
+            answer.Conceal(body, token);
+            return answer;
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -178,9 +192,9 @@ internal sealed class VaultTransit : IDisposable
     }
 
     // Base64 and Vault's own ciphertext need no escape. By hand, because a writer's buffers could not be cleared.
-    private static byte[] Request(string field, ReadOnlySpan<byte> value, byte[] binding)
+    private static byte[] Request(string field, ReadOnlySpan<byte> value, byte[]? binding)
     {
-        var (head, middle) = (Encoding.ASCII.GetBytes($"{{\"{field}\":\""), Encoding.ASCII.GetBytes($"\",\"associated_data\":\"{Convert.ToBase64String(binding)}\"}}"));
+        var (head, middle) = (Encoding.ASCII.GetBytes($"{{\"{field}\":\""), Encoding.ASCII.GetBytes(binding is null ? "\"}" : $"\",\"associated_data\":\"{Convert.ToBase64String(binding)}\"}}"));
         var body = GC.AllocateUninitializedArray<byte>(head.Length + value.Length + middle.Length, pinned: true);
         head.CopyTo(body, 0);
         value.CopyTo(body.AsSpan(head.Length));
@@ -245,6 +259,7 @@ internal sealed class VaultTransit : IDisposable
     {
         private readonly byte[] _bytes = GC.AllocateUninitializedArray<byte>(MaxAnswer + 1, pinned: true);
         private int _length;
+        private bool _concealed;
 
         public int Status => status;
 
@@ -253,13 +268,21 @@ internal sealed class VaultTransit : IDisposable
         public bool IsJson => Walk(default, default, default) != -2;
 
         /// <summary>What Vault says against it, in its words, bounded; null when it was done.</summary>
-        public string? Refusal => status is >= 200 and < 300 ? null : Errors();
+        public string? Refusal => status is >= 200 and < 300 ? null : _concealed ? ((HttpStatusCode)status).ToString() : Errors();
 
         public async Task FillAsync(Stream stream, CancellationToken cancellationToken) =>
             _length = await stream.ReadAtLeastAsync(_bytes, _bytes.Length, throwOnEndOfStream: false, cancellationToken);
 
         /// <summary>Copies a text two levels down; its length, or -1 when it is not there, no text or too long.</summary>
         public int Field(ReadOnlySpan<byte> section, ReadOnlySpan<byte> field, Span<byte> into) => Math.Max(-1, Walk(section, field, into));
+
+        /// <summary>Keeps the words to itself when they repeat what was sent, of which the key, a token or a login is a part.</summary>
+        public void Conceal(ReadOnlySpan<byte> body, string? token)
+        {
+            if (Refusal is not { } text) return;
+            var words = Encoding.UTF8.GetBytes(text);
+            _concealed = Repeats(words, body) || (token is not null && Repeats(words, Encoding.ASCII.GetBytes(token)));
+        }
 
         public void Dispose() => CryptographicOperations.ZeroMemory(_bytes);
 
@@ -281,10 +304,18 @@ internal sealed class VaultTransit : IDisposable
                 }
                 return found;
             }
-            catch (JsonException)
+            catch (Exception e) when (e is JsonException or InvalidOperationException)
             {
                 return -2;
             }
+        }
+
+        private static bool Repeats(ReadOnlySpan<byte> words, ReadOnlySpan<byte> sent)
+        {
+            const int Run = 12;
+            for (var i = 0; i + Run <= sent.Length; i++)
+                if (words.IndexOf(sent.Slice(i, Run)) >= 0) return true;
+            return false;
         }
 
         private string Errors()
@@ -299,7 +330,7 @@ internal sealed class VaultTransit : IDisposable
                     if (text.Length > 0) return text.Length <= 300 ? text : string.Concat(text.AsSpan(0, 300), "…");
                 }
             }
-            catch (JsonException)
+            catch (Exception e) when (e is JsonException or InvalidOperationException)
             {
                 // Told by its status alone.
             }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Security.Cryptography;
 using Lockstep.Secrets.Embedded;
 using Lockstep.Storage;
@@ -26,7 +27,13 @@ internal static class WrappedKeys
         session.Each("SELECT name, data FROM meta WHERE name LIKE 'key:%' AND data IS NOT NULL ORDER BY name",
             row => Check(row.GetString(0), row.Data(1), KeyRing.Binding(row.GetString(0)[KeyRing.Prefix.Length..])));
         session.Each("SELECT id, version, wrapped_key FROM secret_versions WHERE wrapped_key IS NOT NULL ORDER BY id, version",
-            row => Check($"{row.GetString(0)}@{row.GetInt64(1)}", row.Data(2), EmbeddedStore.KeyBinding(SecretId.Parse(row.GetString(0)), (int)row.GetInt64(1))));
+            row =>
+            {
+                var (id, version) = (row.GetString(0), row.GetInt64(1));
+                var name = string.Create(CultureInfo.InvariantCulture, $"{id}@{version}");
+                if (SecretId.TryParse(id, out var secret) && version is >= 1 and <= int.MaxValue) Check(name, row.Data(2), EmbeddedStore.KeyBinding(secret, (int)version));
+                else damaged.Add(name);
+            });
         return damaged;
     }
 }

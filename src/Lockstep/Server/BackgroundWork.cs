@@ -7,7 +7,7 @@ using Microsoft.Extensions.Logging;
 
 namespace Lockstep.Server;
 
-/// <summary>What the server does by itself: follow the repository, and keep its books once a minute.</summary>
+/// <summary>What the server does by itself: follow the repository, look at the tokens, and keep its books and the record.</summary>
 internal sealed partial class BackgroundWork : IAsyncDisposable
 {
     private static readonly TimeSpan s_bookkeeping = TimeSpan.FromMinutes(1);

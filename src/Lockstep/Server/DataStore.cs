@@ -41,8 +41,13 @@ internal sealed partial class DataStore : IAsyncDisposable
         try
         {
             store._parts.Push(DataDirectory.Lock(options.Data, time));
+            RemoveSpool(options.Data);
             store._parts.Push(store.Database = await Database.OpenAsync(options.Data, options.Database, loggers, time, cancellationToken));
-            store._parts.Push(store.MasterKey = await MasterKey.OpenAsync(options.MasterKey, options.Data, store.Database, cancellationToken, time));
+            store.MasterKey = await MasterKey.OpenAsync(options.MasterKey, options.Data, store.Database, cancellationToken, time);
+            // Ends after the database: whatever is still read or written there finds its key.
+            store._parts.Pop();
+            store._parts.Push(store.MasterKey);
+            store._parts.Push(store.Database);
             store.Keys = await store.Database.WriteAsync(session => ServerKeys.Open(session, new KeyRing(store.MasterKey)), cancellationToken);
             store.Audit = new AuditLog(store.Database, store.Keys.Audit, "local");
             await store.FinishRekeyAsync(loggers.CreateLogger<DataStore>(), time, cancellationToken);
@@ -107,6 +112,19 @@ internal sealed partial class DataStore : IAsyncDisposable
             Detail = Gate.Gate.Describe(done),
         }), cancellationToken);
         LogRekeyed(log, result.Rewrapped, result.Damaged);
+    }
+
+    // A server that was killed while it made a backup left it. Where it can't be removed it does no harm but for its size.
+    private static void RemoveSpool(string data)
+    {
+        try
+        {
+            File.Delete(Path.Combine(data, Gate.Gate.SpoolName));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // What needs the directory says so.
+        }
     }
 
     public async ValueTask DisposeAsync()

@@ -46,8 +46,8 @@ internal sealed class Health(TimeProvider time)
         };
         if (DiskUse(parts.Data) is var used and >= FullShare) checks["disk"] = $"warning: {used:P0} of the disk of the data directory is used";
         if (Certificate is { } certificate) checks["certificate"] = certificate.State();
-        if (MasterKey is { IsChanging: true }) checks["masterKey"] = "it is being changed; if nobody does, run lockstep rekey to finish it";
         if (MasterKey is { PreviousIsIdle: true }) checks["masterKey"] = "masterKey.previous is not needed any more: take it out of the settings";
+        if (MasterKey is { IsChanging: true } or { IsUnsettled: true }) checks["masterKey"] = "it is being changed; if nobody does, run lockstep rekey to finish it";
         if (_stopping) checks["server"] = "stopping";
         return (failure is null && audit.Works && !_stopping, checks);
     }

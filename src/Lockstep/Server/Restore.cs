@@ -15,7 +15,7 @@ namespace Lockstep.Server;
 
 /// <summary>
 /// Makes the data of a server from a backup, while no server runs on them. Everything is restored and checked in a directory of its own inside the data directory, and moved
-/// into place in the end, the database last; what fails leaves nothing behind.
+/// into place in the end, the database last, also when that is a PostgreSQL; what fails leaves nothing behind.
 /// </summary>
 internal sealed class Restore(ServerOptions options, ILoggerFactory loggers, TimeProvider time)
 {
@@ -81,7 +81,7 @@ internal sealed class Restore(ServerOptions options, ILoggerFactory loggers, Tim
         using (var file = new FileStream(bundle, FileMode.CreateNew, FileAccess.Write))
         {
             await Database.FillAsync((_place, null), time, header.Tables,
-                (session, dialect) => rows = reader.LoadInto(session, dialect, file, cancellationToken), _ => { }, cancellationToken);
+                session => rows = reader.LoadInto(session, header.Tables, file, cancellationToken), _ => { }, cancellationToken);
         }
         var damage = new List<string>();
         AuditEntry entry;
@@ -96,9 +96,10 @@ internal sealed class Restore(ServerOptions options, ILoggerFactory loggers, Tim
             await UnpackAsync(bundle, newest, cancellationToken);
             entry = Entry(header, newest.Number);
             if (options.Database is null) await database.WriteAsync(session => { End(session, audit, entry); return true; }, cancellationToken);
-            else await FillPostgresAsync(options.Database, header, (open, audit, entry), cancellationToken);
+            MoveRepository();
+            if (options.Database is not null) await FillPostgresAsync(options.Database, header, (open, audit, entry), cancellationToken);
         }
-        MoveIntoPlace();
+        if (options.Database is null) MoveDatabase();
         return new RestoreReport
         {
             Data = options.Database is null ? _data : "the PostgreSQL database",
@@ -118,7 +119,7 @@ internal sealed class Restore(ServerOptions options, ILoggerFactory loggers, Tim
         using var stream = parts.Open();
         using var reader = new BackupReader(stream);
         await Database.FillAsync((_data, url), time, header.Tables,
-            (session, dialect) => reader.LoadInto(session, dialect, null, cancellationToken),
+            session => reader.LoadInto(session, header.Tables, null, cancellationToken),
             session => End(session, parts.Audit, parts.Entry), cancellationToken);
     }
 
@@ -164,28 +165,47 @@ internal sealed class Restore(ServerOptions options, ILoggerFactory loggers, Tim
         await GitBundle.UnpackAsync(git, options.Config.Branch, isEmpty ? null : bundle, isEmpty ? new Dictionary<string, string>(StringComparer.Ordinal) : newest.Refs, cancellationToken);
     }
 
-    private void MoveIntoPlace()
+    private void MoveRepository()
     {
         var repository = Path.Combine(_place, Repository);
-        if (Directory.Exists(repository))
-        {
-            Directory.Move(repository, Path.Combine(_data, Repository));
-            _moved = true;
-        }
-        if (options.Database is null) File.Move(Path.Combine(_place, Database.FileName), Path.Combine(_data, Database.FileName));
+        if (!Directory.Exists(repository)) return;
+        Directory.Move(repository, Path.Combine(_data, Repository));
+        _moved = true;
+        Posix.SyncDirectory(_data);
+    }
+
+    // SQLite says nothing when it could not bring its log into the file as it closed it: then the log is still there, and the rows are in that.
+    private void MoveDatabase()
+    {
+        var made = Path.Combine(_place, Database.FileName);
+        if (new FileInfo(made + "-wal") is { Exists: true, Length: > 0 })
+            throw new LockstepException(ErrorCode.Unavailable, $"the database could not be written out to {made}: look at the disk of {_data}, its free space and the kernel's log; nothing was restored");
+        File.Move(made, Path.Combine(_data, Database.FileName));
         Posix.SyncDirectory(_data);
     }
 
     private void CheckEmpty()
     {
         if (!Directory.Exists(_data)) return;
-        var key = options.MasterKey.File is { } file ? Path.GetFullPath(file) : Path.Combine(_data, "master.key");
+        var keys = KeyFiles();
         foreach (var entry in Directory.EnumerateFileSystemEntries(_data))
         {
             // The key has to be there before; the rest is nobody's data.
-            if (entry == key || entry == _place || Path.GetFileName(entry) == "lost+found" || s_lock.Contains(Path.GetFileName(entry))) continue;
+            if (keys.Contains(entry) || entry == _place || Path.GetFileName(entry) == "lost+found" || s_lock.Contains(Path.GetFileName(entry))) continue;
             throw new LockstepException(ErrorCode.AlreadyExists, $"{_data} is not empty ({Path.GetFileName(entry)}); restore into a new directory, or move away what is there, so that nothing is lost");
         }
+    }
+
+    private HashSet<string> KeyFiles()
+    {
+        var files = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var file in new[] { options.MasterKey.File ?? Path.Combine(_data, "master.key"), options.MasterKey.Previous?.File })
+        {
+            if (file is null) continue;
+            files.Add(Path.GetFullPath(file));
+            files.Add(Path.GetFullPath(file) + ".next");
+        }
+        return files;
     }
 
     private void CleanUp(bool existed)

@@ -7,6 +7,11 @@ namespace Lockstep.Server;
 internal sealed record ServerKeys(byte[] Audit, byte[] Cursors, byte[] CipherIdentity, byte[] ETag)
 {
     /// <summary>Inside a write.</summary>
-    public static ServerKeys Open(SqlSession session, KeyRing ring) => new(
-        ring.GetOrDerive(session, "audit"), ring.GetOrDerive(session, "list-cursor"), ring.GetOrDerive(session, "cipher-identity"), ring.GetOrCreate(session, "etag-key"));
+    public static ServerKeys Open(SqlSession session, KeyRing ring)
+    {
+        var keys = new ServerKeys(
+            ring.GetOrDerive(session, "audit"), ring.GetOrDerive(session, "list-cursor"), ring.GetOrDerive(session, "cipher-identity"), ring.GetOrCreate(session, "etag-key"));
+        KeyRing.EndDeriving(session);
+        return keys;
+    }
 }

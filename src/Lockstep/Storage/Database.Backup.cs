@@ -6,7 +6,7 @@ namespace Lockstep.Storage;
 internal sealed partial class Database
 {
     /// <summary>Reads one committed state for as long as it takes, on a connection and a thread of its own.</summary>
-    public Task<T> SnapshotAsync<T>(Func<SqlSession, Dialect, T> read, CancellationToken cancellationToken) => Task.Run(() =>
+    public Task<T> SnapshotAsync<T>(Func<SqlSession, T> read, CancellationToken cancellationToken) => Task.Run(() =>
     {
         try
         {
@@ -14,7 +14,7 @@ internal sealed partial class Database
             session.Execute(_dialect.BeginRead);
             try
             {
-                return read(session, _dialect);
+                return read(session);
             }
             finally
             {
@@ -27,6 +27,24 @@ internal sealed partial class Database
         }
     }, cancellationToken);
 
+    /// <summary>Empties the log of writes, in which what was overwritten still stands. Best effort: not while somebody reads for long, and not on a disk that fails;
+    /// it is emptied when the database is closed, at the latest.</summary>
+    public async Task TruncateLogAsync(CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; attempt < 5; attempt++)
+        {
+            if (attempt > 0) await Task.Delay(TimeSpan.FromSeconds(1), _time, cancellationToken);
+            try
+            {
+                if (await Task.Run(_dialect.TruncateLog, cancellationToken)) return;
+            }
+            catch (Exception e) when (e is LockstepException || _dialect.Unavailable(e) is not null)
+            {
+                // Whoever writes next tells of it.
+            }
+        }
+    }
+
     /// <summary>Fills a database that is empty, in one transaction: all is there in the end, or nothing.</summary>
     /// <param name="place">The data directory, which the caller holds locked, and the URL of a PostgreSQL, if it is one.</param>
     /// <param name="time">The clock.</param>
@@ -36,7 +54,7 @@ internal sealed partial class Database
     /// <param name="cancellationToken">Heard until it begins.</param>
     /// <exception cref="LockstepException">already-exists when it is not empty.</exception>
     public static async Task FillAsync(
-        (string DataDirectory, string? Url) place, TimeProvider time, int format, Action<SqlSession, Dialect> fill, Action<SqlSession> end, CancellationToken cancellationToken)
+        (string DataDirectory, string? Url) place, TimeProvider time, int format, Action<SqlSession> fill, Action<SqlSession> end, CancellationToken cancellationToken)
     {
         await using Dialect dialect = place.Url is null ? new SqliteDialect(Path.Combine(Path.GetFullPath(place.DataDirectory), FileName)) : new PostgresDialect(place.Url);
         try
@@ -48,7 +66,7 @@ internal sealed partial class Database
             session.Execute(dialect.BeginWrite);
             Migrator.Apply(dialect, session, format);
             session.Execute("DELETE FROM meta");
-            fill(session, dialect);
+            fill(session);
             Migrator.Apply(dialect, session);
             end(session);
             session.Execute("COMMIT");

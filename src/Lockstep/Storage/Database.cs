@@ -16,10 +16,12 @@ internal sealed partial class Database : IAsyncDisposable
     private readonly Dialect _dialect;
     private readonly Readers _readers;
     private readonly Writer _writer;
+    private readonly TimeProvider _time;
     private int _disposed;
 
-    private Database(Dialect dialect, Writer writer, string epoch)
+    private Database(Dialect dialect, Writer writer, string epoch, TimeProvider time)
     {
+        _time = time;
         _dialect = dialect;
         _writer = writer;
         _readers = new(dialect);
@@ -56,7 +58,7 @@ internal sealed partial class Database : IAsyncDisposable
             var claim = new WriterClaim();
             var (epoch, applied) = Prepare(dialect, session, claim);
             foreach (var number in applied) LogMigrated(logger, dialect.Name, number);
-            return new Database(dialect, new Writer(dialect, session, claim, loggers.CreateLogger<Writer>(), time), epoch);
+            return new Database(dialect, new Writer(dialect, session, claim, loggers.CreateLogger<Writer>(), time), epoch, time);
         }
         catch (Exception e)
         {

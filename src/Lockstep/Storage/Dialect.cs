@@ -24,17 +24,14 @@ internal abstract class Dialect : IAsyncDisposable
     /// <summary>Whether the table exists.</summary>
     public abstract bool HasTable(SqlSession session, string table);
 
-    /// <summary>Every table of ours with its columns, by name.</summary>
-    public abstract IReadOnlyList<(string Table, IReadOnlyList<string> Columns)> Tables(SqlSession session);
-
     /// <summary>Why the database itself can't do its work now and what to do, when that is what the error means; null for any other error.</summary>
     public abstract string? Unavailable(Exception error);
 
     /// <summary>Fills in <c>{bigint}</c>, <c>{blob}</c> and <c>{text}</c> of a migration.</summary>
     public abstract string Expand(string migration);
 
-    public abstract ValueTask DisposeAsync();
+    /// <summary>Empties the log of writes, in which overwritten rows still stand, where there is one and it is this program's to empty; false while somebody reads in it.</summary>
+    public virtual bool TruncateLog() => true;
 
-    protected static IReadOnlyList<(string Table, IReadOnlyList<string> Columns)> Grouped(IEnumerable<(string Table, string Column)> columns) =>
-        [.. columns.GroupBy(c => c.Table, c => c.Column, StringComparer.Ordinal).OrderBy(t => t.Key, StringComparer.Ordinal).Select(t => (t.Key, (IReadOnlyList<string>)t.ToList()))];
+    public abstract ValueTask DisposeAsync();
 }

@@ -73,13 +73,6 @@ internal sealed class PostgresDialect : Dialect
     public override bool HasTable(SqlSession session, string table) =>
         session.First("SELECT to_regclass(@name) IS NOT NULL", r => r.GetBoolean(0), ("@name", table));
 
-    public override IReadOnlyList<(string Table, IReadOnlyList<string> Columns)> Tables(SqlSession session) => Grouped(session.Query(
-        """
-        SELECT t.table_name::text, c.column_name::text FROM information_schema.tables t
-        JOIN information_schema.columns c ON c.table_schema = t.table_schema AND c.table_name = t.table_name
-        WHERE t.table_schema = current_schema() AND t.table_type = 'BASE TABLE' ORDER BY c.ordinal_position
-        """, r => (r.GetString(0), r.GetString(1))));
-
     public override string? Unavailable(Exception error) => error switch
     {
         PostgresException { SqlState: "53100" } => "the database's disk is full; free some space there",

@@ -42,11 +42,26 @@ internal sealed class SqliteDialect : Dialect
     public override bool HasTable(SqlSession session, string table) => session.First(
         "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = @name", r => r.GetInt64(0), ("@name", table)) == 1;
 
-    public override IReadOnlyList<(string Table, IReadOnlyList<string> Columns)> Tables(SqlSession session) => Grouped(session.Query(
-        """
-        SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c
-        WHERE t.type = 'table' AND t.name NOT LIKE 'sqlite|_%' ESCAPE '|' ORDER BY c.cid
-        """, r => (r.GetString(0), r.GetString(1))));
+    /// <summary>The tables of a format with their columns, by name: what this program makes, whatever else there is in a database.</summary>
+    public static IReadOnlyList<(string Table, IReadOnlyList<string> Columns)> Schema(int format)
+    {
+        var dialect = new SqliteDialect(":memory:");
+        var connection = new SqliteConnection("Data Source=:memory:;Pooling=False");
+        using var session = new SqlSession(connection);
+        connection.Open();
+        Migrator.Apply(dialect, session, format);
+        var columns = session.Query(
+            "SELECT t.name, c.name FROM sqlite_master t, pragma_table_info(t.name) c WHERE t.type = 'table' ORDER BY t.name, c.cid",
+            r => (Table: r.GetString(0), Column: r.GetString(1)));
+        return [.. columns.GroupBy(c => c.Table, c => c.Column, StringComparer.Ordinal).Select(t => (t.Key, (IReadOnlyList<string>)t.ToList()))];
+    }
+
+    // On a connection of its own, as the writer's is in transactions. It waits only shortly for readers, as writers wait meanwhile.
+    public override bool TruncateLog()
+    {
+        using var session = new SqlSession(Open(SqliteOpenMode.ReadWrite, "PRAGMA synchronous = FULL; PRAGMA checkpoint_fullfsync = ON; PRAGMA busy_timeout = 1000;"));
+        return session.First("PRAGMA wal_checkpoint(TRUNCATE)", r => r.GetInt64(0)) == 0;
+    }
 
     public override string? Unavailable(Exception error) => error switch
     {

@@ -153,6 +153,95 @@ public sealed class RekeyTests
         (await database.ReadAsync(s => WrappedKeys.Damaged(s, key), s_none)).ShouldBe(["s/2@1"]);
     }
 
+    [Fact]
+    public async Task A_key_that_is_cleared_during_its_change_ends_nothing_and_the_next_start_goes_on()
+    {
+        using var place = TestDatabase.Sqlite();
+        await FillAsync(place, place.Directory.File("master.key"));
+        await using var database = await place.OpenAsync();
+        using (var key = await OpenAsync(place, database))
+        {
+            var batches = 0;
+            key.Stepping = step => { if (step == "batch" && ++batches == 2) key.Dispose(); };
+            await Should.ThrowAsync<ObjectDisposedException>(key.RekeyAsync(_ => { }, (_, _) => { }, s_none));
+            Should.Throw<ObjectDisposedException>(() => key.Wrap(new byte[32], default));
+            Should.Throw<ObjectDisposedException>(() => key.Unwrap(new byte[60], default));
+            Should.Throw<ObjectDisposedException>(() => key.Derive("backup"));
+        }
+        (await database.ReadAsync(MasterKeyState.IsChanging, s_none)).ShouldBeTrue();
+        using var next = await OpenAsync(place, database);
+        (await next.FinishAsync((_, _) => { }, s_none)).Damaged.ShouldBe(0);
+        await CheckAsync(database, next, extra: false);
+    }
+
+    [Fact]
+    public async Task What_the_old_key_wrapped_is_in_no_file_of_the_database_after_a_change()
+    {
+        using var place = TestDatabase.Sqlite();
+        await FillAsync(place, place.Directory.File("master.key"));
+        await using var database = await place.OpenAsync();
+        var old = await database.ReadAsync(s => s.Query("SELECT wrapped_key FROM secret_versions", r => r.Data(0)), s_none);
+        using var key = await OpenAsync(place, database);
+        await key.RekeyAsync(_ => { }, (_, _) => { }, s_none);
+        foreach (var file in Directory.GetFiles(place.Directory.Path, Database.FileName + "*"))
+        {
+            using var stream = new FileStream(file, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+            var bytes = new byte[stream.Length];
+            stream.ReadExactly(bytes);
+            old.Count(wrapped => bytes.AsSpan().IndexOf(wrapped) >= 0).ShouldBe(0, Path.GetFileName(file));
+        }
+        await WriteAsync(database, key, ["s/extra"]);
+        await CheckAsync(database, key, extra: true);
+    }
+
+    [Fact]
+    public async Task Rows_that_are_no_secrets_are_counted_and_left_as_they_are()
+    {
+        using var place = TestDatabase.Sqlite();
+        await FillAsync(place, place.Directory.File("master.key"));
+        await using var database = await place.OpenAsync();
+        foreach (var (id, version) in new[] { ("a b", 1L), ("s/3", long.MaxValue), ("s/4", -1L) })
+        {
+            await database.WriteAsync(s => s.Execute(
+                "INSERT INTO secret_versions (id, version, state, wrapped_key, created_at, created_by) SELECT @id, @version, state, wrapped_key, 0, '' FROM secret_versions WHERE id = 's/1'",
+                ("@id", id), ("@version", version)), s_none);
+        }
+        using var key = await OpenAsync(place, database);
+        (await key.RekeyAsync(_ => { }, (_, _) => { }, s_none)).ShouldBe(new RekeyResult { Rewrapped = Secrets + 1, Damaged = 3 });
+        (await database.ReadAsync(s => WrappedKeys.Damaged(s, key), s_none)).ShouldBe(["a b@1", $"s/3@{long.MaxValue}", "s/4@-1"]);
+        await CheckAsync(database, key, extra: false, damaged: 3);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_change_that_ended_is_settled_by_the_next_try_which_makes_no_other_key(bool blocked)
+    {
+        using var place = TestDatabase.Sqlite();
+        var file = place.Directory.File("master.key");
+        await FillAsync(place, file);
+        await using var database = await place.OpenAsync();
+        using var key = await OpenAsync(place, database);
+        key.Stepping = step =>
+        {
+            if (step != "ended") return;
+            // It was not known whether it ended; or the new key can't take its place.
+            if (!blocked) throw new IOException(step);
+            File.Delete(file);
+            Directory.CreateDirectory(file);
+        };
+        await Should.ThrowAsync<Exception>(key.RekeyAsync(_ => { }, (_, _) => { }, s_none));
+        var made = await File.ReadAllTextAsync(file + ".next");
+        (key.IsChanging, key.IsUnsettled).ShouldBe((!blocked, blocked));
+        if (blocked) Directory.Delete(file);
+        key.Stepping = null;
+        (await key.RekeyAsync(_ => { }, (_, _) => { }, s_none)).ShouldBe(new RekeyResult());
+        (key.IsChanging, key.IsUnsettled).ShouldBe((false, false));
+        (await File.ReadAllTextAsync(file)).ShouldBe(made);
+        File.Exists(file + ".next").ShouldBeFalse();
+        await CheckAsync(database, key, extra: false);
+    }
+
     private static Action<string> StopAt(int step)
     {
         var at = 0;
@@ -198,9 +287,9 @@ public sealed class RekeyTests
         await database.WriteAsync(s => { foreach (var write in writes) write.Persist!(s); return true; }, s_none);
     }
 
-    private static async Task CheckAsync(Database database, MasterKey key, bool extra, bool whole = true)
+    private static async Task CheckAsync(Database database, MasterKey key, bool extra, bool whole = true, int damaged = 0)
     {
-        (await database.ReadAsync(s => WrappedKeys.Damaged(s, key), s_none)).ShouldBeEmpty();
+        (await database.ReadAsync(s => WrappedKeys.Damaged(s, key), s_none)).Count.ShouldBe(damaged);
         var store = new EmbeddedStore(database, key, TimeProvider.System);
         foreach (var id in (string[])["s/0", "s/199", "s/200", "s/449", .. extra ? ["s/extra"] : Array.Empty<string>()])
             (await store.ReadAsync(SecretId.Parse(id), 1, s_none)).Reveal().ShouldBe("value of " + id);

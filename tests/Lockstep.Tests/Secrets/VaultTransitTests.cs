@@ -196,6 +196,77 @@ public sealed class VaultTransitTests : IAsyncLifetime
         (await RefusedAsync(Options(), ErrorCode.Conflict)).Message.ShouldContain("masterKey.previous");
     }
 
+    [Theory]
+    [InlineData(403, """{"errors":["permission denied"]}""", "does not decrypt")]
+    [InlineData(400, """{"errors":["no such key here"]}""", "does not decrypt it again: it answered 'no such key here'")]
+    [InlineData(200, """{"data":{"plaintext":"AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="}}""", "does not decrypt it again")]
+    public async Task A_Vault_that_does_not_decrypt_what_it_encrypted_is_given_no_key(int status, string body, string told)
+    {
+        Func<Microsoft.AspNetCore.Http.HttpContext, Task<bool>> encryptsOnly = async context =>
+        {
+            if (!context.Request.Path.Value!.Contains("/decrypt/", StringComparison.Ordinal)) return false;
+            await FakeVault.WriteAsync(context, status, body);
+            return true;
+        };
+        _vault.Misbehave = encryptsOnly;
+        (await RefusedAsync(Options(), ErrorCode.Conflict)).Message.ShouldContain(told);
+        (await _database.ReadAsync(s => Meta.GetData(s, "master-key-check"), s_none)).ShouldBeNull();
+        _vault.Misbehave = null;
+        using var key = await OpenAsync(Options());
+        _vault.Misbehave = encryptsOnly;
+        (await Should.ThrowAsync<LockstepException>(key.RekeyAsync(_ => { }, (_, _) => { }, s_none))).Message.ShouldContain(told);
+        (await _database.ReadAsync(MasterKeyState.IsChanging, s_none)).ShouldBeFalse();
+        key.IsChanging.ShouldBeFalse();
+    }
+
+    [Fact]
+    public async Task A_Vault_that_learned_associated_data_decrypts_what_it_encrypted_without()
+    {
+        _vault.LeavesOutBinding = true;
+        using var first = await OpenAsync(Options());
+        _vault.LeavesOutBinding = false;
+        using var second = await OpenAsync(Options());
+        second.Derive("x").ShouldBe(first.Derive("x"));
+    }
+
+    [Fact]
+    public async Task An_answer_that_repeats_the_request_is_not_told()
+    {
+        _vault.Misbehave = async context =>
+        {
+            await FakeVault.WriteAsync(context, 403, new { errors = new[] { "bad request: " + _vault.Calls[^1].Body } });
+            return true;
+        };
+        var refusal = await RefusedAsync(Options(), ErrorCode.Conflict);
+        refusal.Message.ShouldContain("403: Forbidden");
+        refusal.Message.ShouldNotContain("plaintext");
+        _vault.Misbehave = async context => { await FakeVault.WriteAsync(context, 403, new { errors = new[] { "no access for " + FakeVault.Token[..20] } }); return true; };
+        (await RefusedAsync(Options(), ErrorCode.Conflict)).Message.ShouldNotContain(FakeVault.Token[..20]);
+    }
+
+    [Theory]
+    [InlineData("plain text")]
+    [InlineData("vault:v1:a\",\"batch_input\":[],\"x\":\"")]
+    [InlineData("vault:v1:abc\\u0022")]
+    public async Task A_ciphertext_that_is_none_is_not_sent(string text)
+    {
+        (await OpenAsync(Options())).Dispose();
+        await _database.WriteAsync(s => { Meta.SetText(s, "master-key-sealed", text); return true; }, s_none);
+        var calls = _vault.Calls.Count;
+        (await RefusedAsync(Options(), ErrorCode.Conflict)).Message.ShouldContain("no ciphertext of a Vault's");
+        _vault.Calls.Count.ShouldBe(calls);
+    }
+
+    [Theory]
+    [InlineData(200, """{"data":{"ciphertext":"\ud800vault:v1:abcdefgh"}}""", "is not a Vault's")]
+    [InlineData(200, """{"da\ud800ta":{"ciphertext":"vault:v1:abcdefgh"}}""", "is not a Vault's")]
+    [InlineData(403, """{"errors":["\ud800"]}""", "403: Forbidden")]
+    public async Task An_answer_with_half_a_character_is_no_Vaults(int status, string body, string told)
+    {
+        _vault.Misbehave = async context => { await FakeVault.WriteAsync(context, status, body); return true; };
+        (await RefusedAsync(Options(), ErrorCode.Conflict)).Message.ShouldContain(told);
+    }
+
     private Task<byte[]> RingAsync(MasterKey key) => _database.WriteAsync(s => new KeyRing(key).GetOrCreate(s, "one"), s_none);
 
     private VaultTransitOptions Options() => new() { Address = _vault.Address, Key = "lockstep", TokenFile = _place.Directory.File("token") };

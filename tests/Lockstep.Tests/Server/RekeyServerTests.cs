@@ -62,9 +62,7 @@ public sealed class RekeyServerTests(ITestOutputHelper output)
         await using var server = await TestServer.StartEmbeddedAsync();
         (await server.PutAsync("shop/db", "old")).Ok();
         await server.StopAsync();
-        // As every program before left it: these keys were derived each time, and there is neither row nor name.
-        await using (var database = await Database.OpenAsync(server.Options.Data, null, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System, CancellationToken.None))
-            (await database.WriteAsync(s => s.Execute("DELETE FROM meta WHERE name IN ('key:audit', 'key:list-cursor', 'key:cipher-identity', 'database-id', 'master-key-sealed')"), CancellationToken.None)).ShouldBeGreaterThanOrEqualTo(4);
+        await ForgetKeyRingAsync(server);
         await server.StartAsync();
         await ValidAsync(server);
         (await server.Admin.PostAsync("/v1/rekey")).Ok();
@@ -93,6 +91,62 @@ public sealed class RekeyServerTests(ITestOutputHelper output)
         await server.RestartAsync();
         (await server.Admin.GetAsync("/readyz")).Text.ShouldNotContain("masterKey");
         (await RevealAsync(server, "shop/db")).ShouldBe("kept");
+    }
+
+    [Fact]
+    public async Task A_database_from_before_the_key_ring_keeps_its_record_when_its_key_moves_in_the_same_start()
+    {
+        await using var server = await TestServer.StartEmbeddedAsync();
+        (await server.PutAsync("shop/db", "old")).Ok();
+        await server.StopAsync();
+        await ForgetKeyRingAsync(server);
+        var old = new MasterKeyOptions { File = Path.Combine(server.Options.Data, "master.key") };
+        server.Options = server.Options with { MasterKey = new MasterKeyOptions { File = server.Data.File("elsewhere/new.key"), Previous = old } };
+        await server.StartAsync();
+        await ValidAsync(server);
+        (await RevealAsync(server, "shop/db")).ShouldBe("old");
+    }
+
+    [Fact]
+    public async Task A_key_that_was_taken_out_of_the_database_is_not_made_anew()
+    {
+        await using var server = await TestServer.StartEmbeddedAsync();
+        (await server.Admin.PostAsync("/v1/rekey")).Ok();
+        await server.ExecuteAsync("DELETE FROM audit");
+        await server.ExecuteAsync("DELETE FROM meta WHERE name = 'key:audit'");
+        await server.StopAsync();
+        (await Should.ThrowAsync<LockstepException>(server.StartAsync())).Message.ShouldContain("the key audit is missing from the database");
+    }
+
+    [Fact]
+    public async Task The_master_key_is_there_until_the_last_read_and_write_have_ended()
+    {
+        using var place = new TempDirectory();
+        var options = new ServerOptions { Listen = ListenAddress.Loopback(0), Management = ListenAddress.Loopback(0), Data = place.File("data"), MasterKey = new MasterKeyOptions(), Config = new ConfigOptions() };
+        var store = await Lockstep.Server.DataStore.OpenAsync(options, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System, CancellationToken.None);
+        using var go = new ManualResetEventSlim();
+        var reading = Task.Run(() => store.Database.ReadAsync(_ => { go.Wait(); return store.MasterKey.Derive("backup"); }, CancellationToken.None));
+        var before = store.MasterKey.Derive("backup");
+        await Task.Run(() => Poll.UntilAsync(() => reading.Status == TaskStatus.WaitingForActivation, "the read"));
+        var closing = store.DisposeAsync().AsTask();
+        try
+        {
+            store.MasterKey.Derive("backup").ShouldBe(before);
+        }
+        finally
+        {
+            go.Set();
+        }
+        (await reading).ShouldBe(before);
+        await closing;
+        Should.Throw<ObjectDisposedException>(() => store.MasterKey.Derive("backup"));
+    }
+
+    // As every program before left it: these keys were derived each time, and there is neither row nor name.
+    private static async Task ForgetKeyRingAsync(TestServer server)
+    {
+        await using var database = await Database.OpenAsync(server.Options.Data, null, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System, CancellationToken.None);
+        (await database.WriteAsync(s => s.Execute("DELETE FROM meta WHERE name IN ('key:audit', 'key:list-cursor', 'key:cipher-identity', 'keys-underived', 'database-id', 'master-key-sealed')"), CancellationToken.None)).ShouldBeGreaterThanOrEqualTo(4);
     }
 
     private static async Task ValidAsync(TestServer server) =>

@@ -24,6 +24,9 @@ internal sealed class FakeVault : IAsyncDisposable
     /// <summary>Answers in place of the engine while it is set; true: it has.</summary>
     public Func<HttpContext, Task<bool>>? Misbehave { get; set; }
 
+    /// <summary>Whether it is an engine of before associated data, which leaves it out.</summary>
+    public bool LeavesOutBinding { get; set; }
+
     public string ValidToken { get; set; } = Token;
 
     /// <summary>Every body and header that was sent, for what must not be there.</summary>
@@ -77,7 +80,7 @@ internal sealed class FakeVault : IAsyncDisposable
         var parts = path.Split('/');
         if (parts is not ["", "v1", "transit", "encrypt" or "decrypt", _]) await WriteAsync(context, 404, new { errors = new[] { $"no handler for route \"{path[4..]}\". route entry not found." } });
         else if (!_keys.TryGetValue(parts[4], out var key)) await WriteAsync(context, 400, new { errors = new[] { "encryption key not found" } });
-        else await CryptAsync(context, key, Convert.FromBase64String(Field("associated_data") ?? ""), Field("plaintext"), Field("ciphertext"));
+        else await CryptAsync(context, key, Convert.FromBase64String(LeavesOutBinding ? "" : Field("associated_data") ?? ""), Field("plaintext"), Field("ciphertext"));
     }
 
     private static async Task CryptAsync(HttpContext context, byte[] key, byte[] bound, string? plaintext, string? ciphertext)

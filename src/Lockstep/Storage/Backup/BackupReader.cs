@@ -17,13 +17,13 @@ internal sealed class BackupReader(Stream stream) : IDisposable
 
     /// <summary>Reads to the end; the number of rows of each table.</summary>
     /// <param name="session">A write on tables of the backup's format.</param>
-    /// <param name="dialect">Of the session.</param>
+    /// <param name="format">That format.</param>
     /// <param name="bundle">Takes the repository's bundle; null: it is not wanted.</param>
     /// <param name="cancellationToken">Heard between rows.</param>
     /// <exception cref="LockstepException">invalid-config when it is not what a backup holds.</exception>
-    public IReadOnlyDictionary<string, long> LoadInto(SqlSession session, Dialect dialect, Stream? bundle, CancellationToken cancellationToken)
+    public IReadOnlyDictionary<string, long> LoadInto(SqlSession session, int format, Stream? bundle, CancellationToken cancellationToken)
     {
-        var known = dialect.Tables(session).ToDictionary(t => t.Table, t => t.Columns, StringComparer.Ordinal);
+        var known = SqliteDialect.Schema(format).ToDictionary(t => t.Table, t => t.Columns, StringComparer.Ordinal);
         Rows? into = null;
         try
         {

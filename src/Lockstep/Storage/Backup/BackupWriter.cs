@@ -21,10 +21,10 @@ internal sealed class BackupWriter(Stream stream) : IDisposable
     private readonly SortedDictionary<string, long> _rows = new(StringComparer.Ordinal);
     private long _bundle;
 
-    /// <summary>All tables as this session sees them.</summary>
-    public void Tables(SqlSession session, Dialect dialect, CancellationToken cancellationToken)
+    /// <summary>All tables of <paramref name="format"/> as this session sees them. What others put into the database, and into tables of ours, is not ours to keep or to restore.</summary>
+    public void Tables(SqlSession session, int format, CancellationToken cancellationToken)
     {
-        foreach (var (table, columns) in dialect.Tables(session))
+        foreach (var (table, columns) in SqliteDialect.Schema(format))
         {
             _out.Write(Table);
             Text(table);
