@@ -46,9 +46,8 @@ internal sealed class Authenticator
     public void Apply(Kill kill, IReadOnlyList<TokenChange> ended)
     {
         _kills.Apply(kill);
-        // That tells everybody to look, unless there is none.
-        if (ended.Count > 0) _tokens.Apply(ended);
-        else Raise();
+        // That tells everybody to look, unless it ended no service token that is known here.
+        if (!_tokens.Apply(ended)) Raise();
     }
 
     /// <summary>Whether the token is still what it was when the caller was identified.</summary>

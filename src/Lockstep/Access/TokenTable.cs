@@ -69,12 +69,15 @@ internal sealed partial class TokenTable(RoleSet roles, TimeProvider time)
     public long NextOrder() => Interlocked.Increment(ref _order);
 
     /// <summary>Makes committed changes take effect. Changes of one token may be applied in any order; the last written one stays.</summary>
-    public void Apply(params IReadOnlyList<TokenChange> changes)
+    /// <returns>Whether <see cref="Changed"/> was called.</returns>
+    public bool Apply(params IReadOnlyList<TokenChange> changes)
     {
         TokenSnapshot before;
         lock (_swap) _snapshot = (before = _snapshot).With(changes);
         // What only begins, or lives longer, ends nobody's connection.
-        if (changes.Any(c => before.RecordOf(c.Record.Id) is { } known && !c.Record.IsLonger(known))) Changed?.Invoke();
+        if (!changes.Any(c => before.RecordOf(c.Record.Id) is { } known && !c.Record.IsLonger(known))) return false;
+        Changed?.Invoke();
+        return true;
     }
 
     /// <summary>Drops derived tokens that have expired, or whose parents have ended, as nothing brings them back; and of created ones that have ended all but the newest.</summary>

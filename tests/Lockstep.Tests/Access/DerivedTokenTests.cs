@@ -102,7 +102,7 @@ public sealed class DerivedTokenTests : IAsyncLifetime
         _bench.CallerOf(child).Can(Permission.ConfigWrite, Subject.Of("a", "b")).ShouldBeFalse();
         await _bench.SetRoleAsync("wide", null);
         _bench.CallerOf(child).Can(Permission.ConfigRead, Subject.Of("a", "b")).ShouldBeFalse();
-        await _bench.RefusedAsync(ErrorCode.BadRequest, () => _bench.DeriveAsync(parent), "'wide'");
+        await _bench.RefusedAsync(ErrorCode.Forbidden, () => _bench.DeriveAsync(parent), "there is no role 'wide'");
     }
 
     [Fact]

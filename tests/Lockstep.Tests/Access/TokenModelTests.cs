@@ -163,7 +163,7 @@ public sealed class TokenModelTests
             var asked = new DerivedToken { Name = last, Services = service == parent.Service ? null : [service!], ExpiresIn = life, RenewableFor = inAll };
             if (parent.Depth == TokenTable.MaxDepth || !_roles.ContainsKey(parent.Role))
             {
-                await bench.RefusedAsync(_roles.ContainsKey(parent.Role) ? ErrorCode.Conflict : ErrorCode.BadRequest, () => bench.DeriveAsync(from.Bearer, _ => asked));
+                await bench.RefusedAsync(_roles.ContainsKey(parent.Role) ? ErrorCode.Conflict : ErrorCode.Forbidden, () => bench.DeriveAsync(from.Bearer, _ => asked));
                 return "derived nothing";
             }
             var bearer = await bench.DeriveAsync(from.Bearer, _ => asked);

@@ -200,6 +200,23 @@ public sealed class TokenTableTests : IAsyncLifetime
     }
 
     [Fact]
+    public async Task A_kill_tells_everybody_to_look_whatever_it_ended()
+    {
+        await using var bench = await TokenBench.CreateAsync();
+        var told = 0;
+        bench.Authenticator.Changed += () => told++;
+        await bench.KillAsync(new KillScope { Issuer = "https://issuer.example" });
+        told.ShouldBe(1, "no service token");
+        // Committed, and not known here yet.
+        await bench.WriteAsync(s => bench.Table.Create(s, TokenBench.Admin, new("new", "reader")));
+        (await bench.KillAsync(new KillScope())).ShouldBe(["new"]);
+        told.ShouldBe(2);
+        await bench.CreateTokenAsync("known");
+        await bench.KillAsync(new KillScope());
+        told.ShouldBe(3);
+    }
+
+    [Fact]
     public async Task A_token_whose_role_is_gone_may_do_nothing_and_says_why()
     {
         var roles = RoleSet.From([new() { Name = "gone", Permissions = ["config:read"] }]);
