@@ -96,7 +96,7 @@ public sealed class DerivedTokenTests : IAsyncLifetime
         caller.Can(Permission.Admin, Subject.Nothing).ShouldBeFalse();
         caller.Can(Permission.SecretReveal, Subject.Nothing).ShouldBeFalse();
         await _bench.SetRoleAsync("wide", new() { Name = "wide", Permissions = ["config:read"], Services = ["a"] });
-        _bench.Authenticator.HasOtherGrant(caller).ShouldBeTrue();
+        _bench.Authenticator.StandingOf(caller).ShouldBe(Standing.OtherGrant);
         _bench.CallerOf(child).Can(Permission.ConfigRead, Subject.Of("a", "b")).ShouldBeTrue();
         _bench.CallerOf(child).Can(Permission.ConfigRead, Subject.Of("b", "b")).ShouldBeFalse();
         _bench.CallerOf(child).Can(Permission.ConfigWrite, Subject.Of("a", "b")).ShouldBeFalse();
@@ -260,8 +260,7 @@ public sealed class DerivedTokenTests : IAsyncLifetime
         await _bench.RefusedAsync(ErrorCode.Conflict, () => _bench.RenewAsync(parent), "can't be renewed");
         _bench.Time.Advance(TimeSpan.FromMinutes(9));
         (await _bench.RenewAsync(child)).ShouldBe(now.AddMinutes(19));
-        _bench.Authenticator.IsCurrent(held).ShouldBeTrue("who is connected goes on");
-        _bench.Authenticator.HasOtherGrant(held).ShouldBeFalse();
+        _bench.Authenticator.StandingOf(held).ShouldBe(Standing.Current, "who is connected goes on");
         _bench.Time.Advance(TimeSpan.FromMinutes(9));
         (await _bench.RenewAsync(child)).ShouldBe(now.AddMinutes(25));
         (await _bench.RenewAsync(longest)).ShouldBe(now.AddMinutes(100));

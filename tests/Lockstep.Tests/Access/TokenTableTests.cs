@@ -250,7 +250,7 @@ public sealed class TokenTableTests : IAsyncLifetime
         await LoadAsync();
     }
 
-    private Task LoadAsync() => _database.WriteAsync(s => { _table.Load(s); return true; }, CancellationToken.None);
+    private Task<bool> LoadAsync() => _database.WriteAsync(s => { _table.Load(s); return true; }, CancellationToken.None);
 
     private string? Failure(string? bearer, string? address = null) => Ask(_authenticator, bearer, address is null ? null : IPAddress.Parse(address)).Failure;
 
