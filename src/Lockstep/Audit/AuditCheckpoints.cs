@@ -7,7 +7,7 @@ namespace Lockstep.Audit;
 /// A file outside the database that says how far the record had come, and when: a line each, under an HMAC. Who cuts the record's end, or puts an older one back, does not have it. Old lines thin
 /// out; those that do not fit are kept.
 /// </summary>
-internal sealed class AuditCheckpoints(string path, byte[] key)
+internal sealed class AuditCheckpoints(string path, byte[] key, TimeProvider time)
 {
     // Some 4,000 lines.
     private const int ThinAbove = 1024 * 1024;
@@ -15,15 +15,17 @@ internal sealed class AuditCheckpoints(string path, byte[] key)
     private const int KeptWhole = 1000;
     private const int MaxUnreadable = 100;
 
+    private readonly PatientDisk _disk = new(time);
+
     public string Path => path;
 
     /// <summary>The lines in their order; null stands for one that can't be read, or whose signature is wrong.</summary>
     /// <exception cref="LockstepException">unavailable when the file can't be read.</exception>
-    public IReadOnlyList<SignedTail?> Read()
+    public async Task<IReadOnlyList<SignedTail?>> ReadAsync(CancellationToken cancellationToken)
     {
         try
         {
-            return [.. Lines().Select(l => l.Tail)];
+            return await _disk.RunAsync<IReadOnlyList<SignedTail?>>(() => [.. Lines().Select(l => l.Tail)], cancellationToken);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -33,25 +35,31 @@ internal sealed class AuditCheckpoints(string path, byte[] key)
 
     /// <summary>Adds one, and makes it durable.</summary>
     /// <exception cref="LockstepException">unavailable when it can't be written.</exception>
-    public void Add(string node, AuditTail tail, DateTimeOffset at)
+    public async Task AddAsync(string node, AuditTail tail, DateTimeOffset at, CancellationToken cancellationToken)
     {
         try
         {
-            if (new FileInfo(path) is { Exists: true, Length: > ThinAbove }) Thin();
-            using var file = Open(path, FileMode.OpenOrCreate);
-            var isNew = file.Length == 0;
-            if (file.Length > MaxBytes) throw new IOException($"{path} is too large, with lines that were not made by this server; put it aside");
-            // What a crash left of a line goes.
-            file.SetLength(AuditFileEnd.WholeLines(file, file.Length));
-            file.Position = file.Length;
-            file.Write([.. SignedTail.Sign(key, node, tail, at).Serialize(), (byte)'\n']);
-            file.Flush(flushToDisk: true);
-            if (isNew) Posix.SyncDirectory(System.IO.Path.GetDirectoryName(path)!);
+            await _disk.RunAsync(() => Add([.. SignedTail.Sign(key, node, tail, at).Serialize(), (byte)'\n']), cancellationToken);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new LockstepException(ErrorCode.Unavailable, $"no checkpoint of the audit record can be written: {e.Message}", e);
         }
+    }
+
+    private bool Add(byte[] line)
+    {
+        if (new FileInfo(path) is { Exists: true, Length: > ThinAbove }) Thin();
+        using var file = Open(path, FileMode.OpenOrCreate);
+        var isNew = file.Length == 0;
+        if (file.Length > MaxBytes) throw new IOException($"{path} is too large, with lines that were not made by this server; put it aside");
+        // What a crash left of a line goes.
+        file.SetLength(AuditFileEnd.WholeLines(file, file.Length));
+        file.Position = file.Length;
+        file.Write(line);
+        file.Flush(flushToDisk: true);
+        if (isNew) Posix.SyncDirectory(System.IO.Path.GetDirectoryName(path)!);
+        return true;
     }
 
     private List<(byte[] Text, SignedTail? Tail)> Lines()

@@ -139,8 +139,15 @@ internal sealed class AuditFileSink(AuditOptions options, TimeProvider time) : I
         foreach (var name in Beside())
         {
             if (Client.FileGuard.RefusalToOpen(name) is not null) continue;
-            using var file = new FileStream(name, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
-            if (AuditFileEnd.Last(file, AuditFileEnd.WholeLines(file, file.Length), _node) is { } at && at.Seq > (furthest?.Seq ?? 0)) furthest = at;
+            try
+            {
+                using var file = new FileStream(name, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+                if (AuditFileEnd.Last(file, AuditFileEnd.WholeLines(file, file.Length), _node) is { } at && at.Seq > (furthest?.Seq ?? 0)) furthest = at;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                // Not ours to read, or gone meanwhile: at worst lines are repeated.
+            }
         }
         return furthest;
     }

@@ -26,7 +26,7 @@ internal sealed partial class AuditKeeper : IAsyncDisposable
     public static async Task<AuditKeeper> StartAsync(AuditLog log, ServerOptions options, ILoggerFactory loggers, TimeProvider time, CancellationToken cancellationToken)
     {
         var audit = options.Audit;
-        var checkpoints = new AuditCheckpoints(audit.Checkpoints ?? Path.Join(options.Data, "audit.checkpoints"), log.Derive("checkpoints"));
+        var checkpoints = new AuditCheckpoints(audit.Checkpoints ?? Path.Join(options.Data, "audit.checkpoints"), log.Derive("checkpoints"), time);
         var keeper = new AuditKeeper(log, checkpoints, time, loggers.CreateLogger<AuditKeeper>());
         try
         {
@@ -49,6 +49,7 @@ internal sealed partial class AuditKeeper : IAsyncDisposable
     public (bool Works, string Text) State()
     {
         if (_log.SinkFailure is var (sink, failure)) return (false, $"{sink.Name} can't be written since {failure.Since:O}: {failure.Reason}");
+        if (_log.Sinks.FirstOrDefault(s => !s.HasCaughtUp) is { } late) return (false, $"{late.Name} has the record up to entry {late.Position}; the rest is being written");
         var warning = _log.Sinks.Select(s => s.Conflict?.Reason).FirstOrDefault(r => r is not null) ?? _warning ?? _unnoted;
         return (true, warning is null ? "ok" : "warning: " + warning);
     }
@@ -61,7 +62,7 @@ internal sealed partial class AuditKeeper : IAsyncDisposable
             var tail = await _log.Database.ReadAsync(session => AuditChain.Tail(session, _log.Node), cancellationToken);
             if (tail.Seq == 0 || (_noted is { } before && before.Seq == tail.Seq && CryptographicOperations.FixedTimeEquals(before.Mac, tail.Mac))) return;
             if (_noted is { } last && last.Seq > tail.Seq) Warn($"the record ended before entry {last.Seq}, which a checkpoint saw");
-            _checkpoints.Add(_log.Node, tail, _time.GetUtcNow());
+            await _checkpoints.AddAsync(_log.Node, tail, _time.GetUtcNow(), cancellationToken);
             (_noted, _unnoted) = (tail, null);
         }
         catch (LockstepException e)
@@ -94,7 +95,13 @@ internal sealed partial class AuditKeeper : IAsyncDisposable
     // The last word of the checkpoints, before there is a new one. All of them are for `audit verify`.
     private async Task CompareAsync(CancellationToken cancellationToken)
     {
-        var noted = _checkpoints.Read().OfType<SignedTail>().Where(c => c.Node == _log.Node).MaxBy(c => c.Seq);
+        var lines = await _checkpoints.ReadAsync(cancellationToken);
+        if (lines.ToList().IndexOf(null) is var odd and >= 0)
+        {
+            _warning = $"line {odd + 1} of the checkpoints was not made by this server, or was changed; run: lockstep audit verify";
+            LogOdd(odd + 1);
+        }
+        var noted = lines.OfType<SignedTail>().Where(c => c.Node == _log.Node).MaxBy(c => c.Seq);
         if (noted is null) return;
         var (tail, row) = await _log.Database.ReadAsync(s => (AuditChain.Tail(s, _log.Node), AuditRow.After(s, _log.Node, noted.Seq - 1, 1)), cancellationToken);
         if (noted.Seq > tail.Seq) Warn($"the record ends at entry {tail.Seq}, and the checkpoint of {noted.At:u} saw entry {noted.Seq}");
@@ -110,6 +117,9 @@ internal sealed partial class AuditKeeper : IAsyncDisposable
 
     [LoggerMessage(Level = LogLevel.Error, Message = "The audit record was cut, or put back to an earlier copy: {Reason}; run: lockstep audit verify")]
     private partial void LogCut(string reason);
+
+    [LoggerMessage(Level = LogLevel.Error, Message = "Line {Line} of the checkpoints of the audit record was not made by this server, or was changed; run: lockstep audit verify")]
+    private partial void LogOdd(int line);
 
     [LoggerMessage(Level = LogLevel.Information, Message = "{Count} entries of the audit record were deleted for their age")]
     private partial void LogDeleted(long count);

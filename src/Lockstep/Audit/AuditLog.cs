@@ -24,7 +24,7 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     private AuditBatch? _open;
     private IReadOnlyList<SinkFollower> _sinks = [];
     private AuditCheckpoints? _checkpoints;
-    private long _committed;
+    private long _last;
     private bool _hasNews;
 
     /// <summary>This node's name in the record.</summary>
@@ -46,14 +46,8 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     public (SinkFollower Sink, SinkFailure Failure)? SinkFailure =>
         Sinks.Select(s => (Sink: s, s.Failure)).Where(s => s.Failure is not null).Select(s => ((SinkFollower, SinkFailure)?)(s.Sink, s.Failure!)).FirstOrDefault();
 
-    /// <summary>How many entries that were waited for the furthest behind of the sinks has not got.</summary>
-    public long SinksBehind
-    {
-        get
-        {
-            lock (_lock) return HasSinks ? Math.Max(0, _committed - Sinks.Min(s => s.Position)) : 0;
-        }
-    }
+    /// <summary>How many entries the furthest behind of the sinks has not got.</summary>
+    public long SinksBehind => HasSinks ? Math.Max(0, Volatile.Read(ref _last) - Sinks.Min(s => s.Position)) : 0;
 
     /// <summary>A key of its own for each purpose, made of the one of the record, so that all of them stay when the master key changes.</summary>
     public byte[] Derive(string purpose) =>
@@ -63,6 +57,7 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     public void Attach(IReadOnlyList<SinkFollower> sinks, AuditCheckpoints checkpoints)
     {
         _checkpoints = checkpoints;
+        Volatile.Write(ref _last, Math.Max(Volatile.Read(ref _last), sinks.Select(s => s.Found).DefaultIfEmpty().Max()));
         Volatile.Write(ref _sinks, sinks);
         database.Committed = sinks.Count == 0 ? null : WakeSinks;
         WakeSinks(always: true);
@@ -115,7 +110,7 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     public async Task<AuditVerification> VerifyAsync(CancellationToken cancellationToken)
     {
         // Before the record is looked at: what they have is in it.
-        var noted = _checkpoints?.Read() ?? [];
+        var noted = _checkpoints is null ? [] : await _checkpoints.ReadAsync(cancellationToken);
         var conflicts = Sinks.Select(s => s.Conflict).OfType<AuditBreak>().ToList();
         var result = await new AuditVerifier(database, _chain, Derive("anchor")).RunAsync(noted, cancellationToken);
         return result.Valid && conflicts is [var conflict, ..] ? new AuditVerification { Valid = false, FirstBad = conflict } : result;
@@ -138,16 +133,23 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
     // The batch stays open until the writer gets to it, so the wait for the commit before fills it.
     private async Task WriteAsync(AuditBatch batch)
     {
+        List<(SinkFollower Sink, SinkWait Wait)> waits = [];
         try
         {
-            var last = await database.WriteAsync(session => AppendToChain(session, Close(batch)), CancellationToken.None);
-            lock (_lock) _committed = Math.Max(_committed, last);
+            await database.WriteAsync(session =>
+            {
+                var (before, last) = AppendToChain(session, Close(batch));
+                // Before the commit, so that no sink is past it unseen.
+                waits = [.. Sinks.Select(s => (s, s.Expect(before, last)))];
+                return true;
+            }, CancellationToken.None);
             batch.Complete();
-            if (HasSinks) await Task.WhenAll(Sinks.Select(s => s.ReachAsync(last)));
+            await Task.WhenAll(waits.Select(w => w.Sink.ReachAsync(w.Wait)));
             batch.Deliver();
         }
         catch (Exception e)
         {
+            foreach (var (sink, wait) in waits) sink.Forget(wait);
             // An operation that never ran leaves its batch open.
             _ = Close(batch);
             batch.Fail(batch.Written.IsCompletedSuccessfully ? e
@@ -169,21 +171,17 @@ internal sealed class AuditLog(Database database, byte[] key, string node)
         }
     }
 
-    private long AppendToChain(SqlSession session, IReadOnlyList<AuditEntry> entries)
+    private (AuditTail Before, AuditTail After) AppendToChain(SqlSession session, IReadOnlyList<AuditEntry> entries)
     {
-        var (before, after) = _chain.Append(session, Node, entries);
+        var tails = _chain.Append(session, Node, entries);
         s_entries.Add(entries.Count);
-        if (!HasSinks) return after.Seq;
+        Volatile.Write(ref _last, tails.After.Seq);
+        if (!HasSinks) return tails;
         // In the writer's transaction, so it is seen by the signal of its commit.
         Volatile.Write(ref _hasNews, true);
-        lock (_lock)
-        {
-            if (before.Seq >= _committed) return after.Seq;
-            _committed = before.Seq;
-        }
-        // Committed entries are gone: somebody cut them off, or the database was put back. Their numbers are given again, and the sinks must not take the new ones for the old.
-        foreach (var sink in Sinks) sink.Rewind(before);
-        return after.Seq;
+        // No sink is ahead of the record, unless somebody cut that, or put the database back: then numbers are given again, and the sinks must not take the new entries for the old.
+        foreach (var sink in Sinks) sink.Rewind(tails.Before);
+        return tails;
     }
 
     private void WakeSinks() => WakeSinks(always: false);

@@ -10,11 +10,12 @@ namespace Lockstep.Audit;
 internal sealed record AuditQuery
 {
     public const int MaxLimit = 1000;
+    public const int MaxTokens = 1000;
 
     public string? Action { get; init; }
 
-    /// <summary>A token's id.</summary>
-    public string? TokenId { get; init; }
+    /// <summary>Ids of tokens, 1 to <see cref="MaxTokens"/>.</summary>
+    public IReadOnlyList<string>? TokenIds { get; init; }
 
     public DateTimeOffset? Since { get; init; }
 
@@ -55,8 +56,12 @@ internal sealed record AuditQuery
         }
 
         Where("action = @action", "action", Action);
-        Where("token = @token", "token", TokenId);
         Where("at >= @since", "since", Since?.ToUnixTimeMilliseconds());
+        if (TokenIds is not null)
+        {
+            sql.Append(CultureInfo.InvariantCulture, $" AND token IN ({string.Join(", ", TokenIds.Select((_, i) => string.Create(CultureInfo.InvariantCulture, $"@t{i}")))})");
+            parameters.AddRange(TokenIds.Select((id, i) => (string.Create(CultureInfo.InvariantCulture, $"t{i}"), (object?)id)));
+        }
         return (sql, parameters);
     }
 

@@ -21,7 +21,8 @@ internal sealed class AuditRetention(AuditLog log, AuditCheckpoints checkpoints,
         var (anchor, tail) = await log.Database.ReadAsync(s => (Anchor(s), AuditChain.Tail(s, log.Node)), cancellationToken);
         // The last entry stays: the next one follows it.
         var limit = log.Sinks.Select(s => s.Position).Append(tail.Seq - 1).Min();
-        if (checkpoints.Read().OfType<SignedTail>().Where(c => c.Node == log.Node && c.At <= before && c.Seq > anchor.Seq && c.Seq <= limit).MaxBy(c => c.Seq) is not { } target) return 0;
+        var noted = await checkpoints.ReadAsync(cancellationToken);
+        if (noted.OfType<SignedTail>().Where(c => c.Node == log.Node && c.At <= before && c.Seq > anchor.Seq && c.Seq <= limit).MaxBy(c => c.Seq) is not { } target) return 0;
         var seen = await log.Database.ReadAsync(s => AuditRow.After(s, log.Node, target.Seq - 1, 1), cancellationToken);
         if (seen is not [var last] || last.Seq != target.Seq || !CryptographicOperations.FixedTimeEquals(last.Mac, target.Mac)) throw NotDeleted(target.Seq, "it is not the entry that a checkpoint saw");
         var from = anchor.Seq;
@@ -43,7 +44,7 @@ internal sealed class AuditRetention(AuditLog log, AuditCheckpoints checkpoints,
         await log.Database.WriteAsync(session =>
         {
             if (Anchor(session).Seq != anchor.Seq) throw new LockstepException(ErrorCode.Conflict, "somebody else deletes old entries of the audit record at the same time");
-            session.Execute("DELETE FROM audit WHERE node = @node AND seq <= @seq", ("node", log.Node), ("seq", next.Seq));
+            session.Execute("DELETE FROM audit WHERE node = @node AND seq > @from AND seq <= @to", ("node", log.Node), ("from", anchor.Seq), ("to", next.Seq));
             AuditAnchor.Write(session, SignedTail.Sign(_key, log.Node, next, time.GetUtcNow()));
             if (next.Seq == target.Seq) log.Append(session, Entry(target, total));
             return true;

@@ -65,6 +65,8 @@ internal sealed class AuditVerifier(Database database, AuditChain chain, byte[] 
     private async Task<(AuditBreak? Bad, long Entries)> CheckFromAsync(string node, AuditTail start, long last, List<SignedTail> noted, CancellationToken cancellationToken)
     {
         var (tail, entries, next) = (start, 0L, 0);
+        if (await database.ReadAsync(session => FirstUpTo(session, node, start.Seq), cancellationToken) is { } stray)
+            return (Broken(stray, "an entry stands where there is none: before the first one, or up to where old ones were deleted"), entries);
         while (next < noted.Count && noted[next].Seq < start.Seq) next++;
         if (NotAsNoted() is { } odd) return (odd, entries);
         while (tail.Seq < last)
@@ -91,6 +93,10 @@ internal sealed class AuditVerifier(Database database, AuditChain chain, byte[] 
             return null;
         }
     }
+
+    // Lists and counts show it too, and it is in nobody's chain.
+    private static long? FirstUpTo(SqlSession session, string node, long seq) =>
+        session.Query("SELECT seq FROM audit WHERE node = @node AND seq <= @seq ORDER BY seq LIMIT 1", row => row.GetInt64(0), ("node", node), ("seq", seq)) is [var first] ? first : null;
 
     // Null: there is one that was changed.
     private async Task<AuditTail?> AnchorAsync(string node, CancellationToken cancellationToken)

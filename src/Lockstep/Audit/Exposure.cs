@@ -39,9 +39,22 @@ internal sealed class Exposure(Database database)
         return tally.ToReport();
     }
 
-    /// <summary>Whether any entry is of a token of that id.</summary>
-    public Task<bool> IsNamedAsync(string id, CancellationToken cancellationToken) =>
-        database.ReadAsync(s => s.First("SELECT 1 FROM audit WHERE token = @token LIMIT 1", r => r.GetInt64(0), ("token", id)) == 1, cancellationToken);
+    /// <summary>
+    /// The ids that a text stands for, the newest first: itself when it is one; else those of all tokens that have that name or had it, also when they ended, and of
+    /// <paramref name="subjects"/> those that the record names. None: nobody is known by it.
+    /// </summary>
+    public Task<IReadOnlyList<string>> IdsAsync(string text, IReadOnlyList<string> subjects, CancellationToken cancellationToken) => database.ReadAsync<IReadOnlyList<string>>(session =>
+    {
+        // First, so that nobody can hide what an id was given by making a token of that name.
+        if (IsNamed(session, text) || session.First("SELECT 1 FROM tokens WHERE id = @id", r => r.GetInt64(0), ("id", text)) == 1) return [text];
+        // An ended token whose name was taken again is kept as NAME (ID).
+        var named = session.Query(
+            "SELECT id FROM tokens WHERE name = @name OR name = @name || ' (' || id || ')' ORDER BY created_at DESC, id LIMIT @limit", r => r.GetString(0), ("name", text), ("limit", MaxTokens));
+        return [.. named, .. subjects.Where(s => IsNamed(session, s))];
+    }, cancellationToken);
+
+    private static bool IsNamed(SqlSession session, string id) =>
+        session.First("SELECT 1 FROM audit WHERE token = @token LIMIT 1", r => r.GetInt64(0), ("token", id)) == 1;
 
     private Task<List<AuditRecord>> PageAsync(string token, AuditCursor after, CancellationToken cancellationToken) => database.ReadAsync(
         session => session.Query(
@@ -68,7 +81,7 @@ internal sealed class Exposure(Database database)
                 all.Add(child);
             }
         }
-        return (all, false);
+        return (all, all.Count >= MaxTokens);
     }
 
     private sealed class Tally
@@ -97,6 +110,8 @@ internal sealed class Exposure(Database database)
                 foreach (var instance in entry.Instances) List(item, item.Instances, instance);
                 List(item, item.Routes, entry.Route);
                 List(item, item.Addresses, entry.Address);
+                // Watchers from too many addresses are entered without.
+                item.More |= entry is { Address: null, Count: > 1, Action: "config.watch" };
             }
         }
 

@@ -33,11 +33,14 @@ internal sealed partial class SinkFollower : IAsyncDisposable
     private readonly TaskCompletionSource _opened = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Lock _lock = new();
-    private readonly List<(long Seq, TaskCompletionSource Reached)> _waiting = [];
+    private readonly List<SinkWait> _waiting = [];
     private AuditTail _at = AuditChain.Start;
     private SinkFailure? _failure;
     private long? _busySince;
     private int _rewinds;
+
+    // The last entry that did not fit the one before it.
+    private long _spoiled;
 
     private enum Outcome
     {
@@ -64,6 +67,9 @@ internal sealed partial class SinkFollower : IAsyncDisposable
         }
     }
 
+    /// <summary>The number of the record's last entry when the sink was opened.</summary>
+    public long Found { get; private set; }
+
     /// <summary>Why the sink can't be written, and since when; null: it can.</summary>
     public SinkFailure? Failure
     {
@@ -72,6 +78,9 @@ internal sealed partial class SinkFollower : IAsyncDisposable
             lock (_lock) return _failure ?? (_busySince is { } since && _source.Time.GetElapsedTime(since) is var busy && busy > Patience ? new SinkFailure("it does not answer", _source.Time.GetUtcNow() - busy) : null);
         }
     }
+
+    /// <summary>Whether it has had all there was, once since the start: before, what discloses would wait for the rest of the record.</summary>
+    public bool HasCaughtUp { get => Volatile.Read(ref field); private set => Volatile.Write(ref field, value); }
 
     /// <summary>Where the sink and the record were found to tell two different stories.</summary>
     public AuditBreak? Conflict { get; private set; }
@@ -106,27 +115,42 @@ internal sealed partial class SinkFollower : IAsyncDisposable
         {
             if (to.Seq >= _at.Seq) return;
             Conflict = new AuditBreak { Node = _source.Node, Seq = to.Seq + 1, Reason = $"entries up to {_at.Seq} were in {Name}, and the record ended before" };
-            (_at, _rewinds) = (to, _rewinds + 1);
+            (_at, _rewinds, _spoiled) = (to, _rewinds + 1, Math.Min(_spoiled, to.Seq));
         }
         LogConflict(Conflict.Reason);
     }
 
-    /// <summary>Completes when the sink has the entry.</summary>
-    /// <exception cref="LockstepException">unavailable when it can't be written, or does not come to it in time.</exception>
-    public Task ReachAsync(long seq)
+    /// <summary>Says, in the transaction that appends them, which entries <see cref="ReachAsync"/> will wait for. To be forgotten when they were not committed.</summary>
+    public SinkWait Expect(AuditTail before, AuditTail last)
     {
-        TaskCompletionSource reached;
-        var failure = Failure;
+        var wait = new SinkWait(before.Seq, last);
         lock (_lock)
         {
-            if (_at.Seq >= seq) return Task.CompletedTask;
-            failure ??= _waiting.Count >= MaxWaiting ? new SinkFailure("too many wait for it", _source.Time.GetUtcNow()) : null;
-            if (failure is not null) return Task.FromException(Unavailable(failure.Reason));
-            reached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
-            _waiting.Add((seq, reached));
+            if (_waiting.Count < MaxWaiting) _waiting.Add(wait);
+            else wait.Fail(Unavailable("too many wait for it"));
         }
+        return wait;
+    }
+
+    public void Forget(SinkWait wait)
+    {
+        lock (_lock) _waiting.Remove(wait);
+    }
+
+    /// <summary>Completes when the sink has these very entries, as they were appended.</summary>
+    /// <exception cref="LockstepException">unavailable when it can't be written, does not come to them in time, or finds others in their place.</exception>
+    public async Task ReachAsync(SinkWait wait)
+    {
+        if (!wait.Reached.IsCompleted && Failure is { } failure) throw Unavailable(failure.Reason);
         Wake();
-        return InTimeAsync(reached);
+        try
+        {
+            await wait.Reached.WaitAsync(Patience, _source.Time);
+        }
+        catch (TimeoutException e)
+        {
+            throw AuditLog.Unavailable($"{Name}: it did not answer within {Durations.Format(Patience)}", e);
+        }
     }
 
     /// <summary>Writes what is committed and not written yet, for a few seconds at most, and closes the sink.</summary>
@@ -146,19 +170,6 @@ internal sealed partial class SinkFollower : IAsyncDisposable
     }
 
     public LockstepException Unavailable(string reason) => AuditLog.Unavailable($"{Name}: {reason}");
-
-    private async Task InTimeAsync(TaskCompletionSource reached)
-    {
-        try
-        {
-            await reached.Task.WaitAsync(Patience, _source.Time);
-        }
-        catch (TimeoutException e)
-        {
-            lock (_lock) _waiting.RemoveAll(w => w.Reached == reached);
-            throw AuditLog.Unavailable($"{Name}: it did not answer within {Durations.Format(Patience)}", e);
-        }
-    }
 
     private void Run()
     {
@@ -202,8 +213,10 @@ internal sealed partial class SinkFollower : IAsyncDisposable
         try
         {
             var rows = Read(session => AuditRow.After(session, _source.Node, from.Seq, PageSize));
-            if (rows.Count > 0) _sink.Write(Lines(from, rows), rows[0].Seq, TailOf(rows[^1]));
-            if (rows.Count > 0 || _failure is not null) Reach(rows.Count > 0 ? TailOf(rows[^1]) : from, rewinds);
+            var spoiled = 0L;
+            if (rows.Count > 0) _sink.Write(Lines(from, rows, out spoiled), rows[0].Seq, TailOf(rows[^1]));
+            if (rows.Count > 0 || _failure is not null) Reach(rows.Count > 0 ? TailOf(rows[^1]) : from, rewinds, rows, spoiled);
+            if (rows.Count < PageSize) HasCaughtUp = true;
             return rows.Count > 0 ? Outcome.Written : Outcome.Nothing;
         }
         catch (Exception e)
@@ -220,6 +233,7 @@ internal sealed partial class SinkFollower : IAsyncDisposable
     private void Open()
     {
         var tail = Read(session => AuditChain.Tail(session, _source.Node));
+        Found = tail.Seq;
         var start = ReadStart();
         var at = _sink.Open(_source.Node, tail);
         var same = at.Seq == start.Seq ? start.Mac : Read(session => AuditRow.After(session, _source.Node, at.Seq - 1, 1)) is [var row] && row.Seq == at.Seq ? row.Mac : null;
@@ -257,9 +271,10 @@ internal sealed partial class SinkFollower : IAsyncDisposable
         }
     }
 
-    // Only what fits the chain is taken over as it stands.
-    private ReadOnlyMemory<byte> Lines(AuditTail from, List<AuditRow> rows)
+    // Only what fits the chain is taken over as it stands. spoiled: the last that does not; 0: all do.
+    private ReadOnlyMemory<byte> Lines(AuditTail from, List<AuditRow> rows, out long spoiled)
     {
+        spoiled = 0;
         _lines.ResetWrittenCount();
         var previous = from;
         foreach (var row in rows)
@@ -269,22 +284,28 @@ internal sealed partial class SinkFollower : IAsyncDisposable
                 && _source.Chain.Mac(previous.Mac, row.Node, row.Seq, System.Text.Encoding.UTF8.GetBytes(row.Entry)).AsSpan().SequenceEqual(row.Mac);
             if (fits) AuditLine.Write(_lines, row.Node, at, row.Entry);
             else AuditLine.WriteDamaged(_lines, row.Node, at, DateTimeOffset.FromUnixTimeMilliseconds(row.At));
-            if (!fits) LogDamaged(row.Seq);
+            if (!fits) LogDamaged(spoiled = row.Seq);
             previous = at;
         }
         return _lines.WrittenMemory;
     }
 
-    private void Reach(AuditTail at, int rewinds)
+    // Who waits is told that all is well only of the very entries that were appended: somebody may have changed them since, or put others in their place.
+    private void Reach(AuditTail at, int rewinds, List<AuditRow> rows, long spoiled)
     {
         bool recovered;
         lock (_lock)
         {
             (recovered, _failure) = (_failure is not null, null);
             if (rewinds != _rewinds) return;
-            _at = at;
-            foreach (var (_, reached) in _waiting.Where(w => w.Seq <= at.Seq)) reached.TrySetResult();
-            _waiting.RemoveAll(w => w.Seq <= at.Seq);
+            (_at, _spoiled) = (at, Math.Max(_spoiled, spoiled));
+            if (spoiled > 0) Conflict ??= new AuditBreak { Node = _source.Node, Seq = spoiled, Reason = $"the entry did not fit the one before it when {Name} got it" };
+            foreach (var wait in _waiting.Where(w => w.Last.Seq <= at.Seq))
+            {
+                if (wait.After >= _spoiled && rows.Exists(r => r.Seq == wait.Last.Seq && r.Mac.AsSpan().SequenceEqual(wait.Last.Mac))) wait.Complete();
+                else wait.Fail(Unavailable("the record was changed before it got there; run: lockstep audit verify"));
+            }
+            _waiting.RemoveAll(w => w.Last.Seq <= at.Seq);
         }
         if (recovered) LogRecovered(Name);
     }
@@ -296,7 +317,7 @@ internal sealed partial class SinkFollower : IAsyncDisposable
         {
             isNew = _failure is null && !_stop.IsSet;
             _failure = new SinkFailure(reason, _failure?.Since ?? _source.Time.GetUtcNow());
-            foreach (var (_, reached) in _waiting) reached.TrySetException(Unavailable(reason));
+            foreach (var wait in _waiting) wait.Fail(Unavailable(reason));
             _waiting.Clear();
         }
         if (isNew) LogFailing(Name, reason);
@@ -329,3 +350,20 @@ internal sealed partial class SinkFollower : IAsyncDisposable
 
 /// <summary>Why a sink can't be written, and since when.</summary>
 internal sealed record SinkFailure(string Reason, DateTimeOffset Since);
+
+/// <summary>Entries that somebody waits for: those after <paramref name="After"/>, up to <paramref name="Last"/>.</summary>
+internal sealed record SinkWait(long After, AuditTail Last)
+{
+    private readonly TaskCompletionSource _reached = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    public Task Reached => _reached.Task;
+
+    public void Complete() => _reached.TrySetResult();
+
+    public void Fail(Exception reason)
+    {
+        _reached.TrySetException(reason);
+        // Nobody may have come to wait.
+        _ = _reached.Task.Exception;
+    }
+}

@@ -63,11 +63,12 @@ internal static class AuditVerbs
             "lockstep audit exposure payments-prod --since 24h --json")
         {
             Details = """
-                In documents, in pushes, and one by one; with what tokens derived from it were given. A token that is gone is
-                asked for by its id. These are the secrets to change when the token has leaked.
+                In documents, in pushes, and one by one; with what tokens derived from it were given. A name stands
+                for every token that has it or had it, SUBJECT@ISSUER (its URL without https://) for a caller of an issuer.
+                These are the secrets to change when the token has leaked.
                 """,
         };
-        var token = new Argument<string>("NAME") { Description = "The token's name, or its id" };
+        var token = new Argument<string>("NAME") { Description = "The token's id or name" };
         var since = TimeOption("--since", "From when on; without it from the beginning of the record");
         verb.Add(token);
         verb.Add(since);

@@ -1,4 +1,5 @@
 using Lockstep.Client;
+using Lockstep.Storage;
 
 namespace Lockstep.Cli;
 
@@ -39,11 +40,5 @@ internal sealed class DevHome
     private string AddressPath => Path.Combine(_path, "address");
 
     // Readers see the old content or the new, and nobody else can read either.
-    private static void Write(string path, string text)
-    {
-        var fresh = path + ".new";
-        File.Delete(fresh);
-        using (var file = PrivateFile.Create(fresh)) PrivateFile.WriteLine(file, text);
-        File.Move(fresh, path, overwrite: true);
-    }
+    private static void Write(string path, string text) => OwnersFile.Replace(path, file => PrivateFile.WriteLine(file, text));
 }

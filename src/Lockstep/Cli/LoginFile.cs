@@ -25,13 +25,10 @@ internal static class LoginFile
     {
         var path = PathOf(address) ?? throw new LockstepException(ErrorCode.BadRequest, "there is no folder for settings: set XDG_CONFIG_HOME or HOME");
         var directory = Path.GetDirectoryName(path)!;
-        var next = $"{path}.{Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8))}";
         try
         {
             DataDirectory.Create(directory);
-            using (var file = PrivateFile.Create(next)) PrivateFile.WriteLine(file, token);
-            File.Move(next, path, overwrite: true);
-            Posix.SyncDirectory(directory);
+            OwnersFile.Replace(path, file => PrivateFile.WriteLine(file, token));
             return path;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

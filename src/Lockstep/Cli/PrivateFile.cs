@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Text;
 using Lockstep.Client;
+using Lockstep.Storage;
 
 namespace Lockstep.Cli;
 
@@ -13,11 +14,9 @@ internal static class PrivateFile
     /// <exception cref="LockstepException">bad-request when it exists or can't be made.</exception>
     public static FileStream Create(string path)
     {
-        var options = new FileStreamOptions { Mode = FileMode.CreateNew, Access = FileAccess.Write };
-        if (!OperatingSystem.IsWindows()) options.UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite;
         try
         {
-            return new FileStream(path, options);
+            return OwnersFile.Open(path, FileMode.CreateNew);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

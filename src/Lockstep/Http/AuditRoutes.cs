@@ -27,11 +27,10 @@ internal sealed class AuditRoutes(Gate.Gate gate)
         var records = await gate.AuditAsync(call, new AuditQuery
         {
             Action = Requests.Text(context, "action"),
-            TokenId = Requests.Text(context, "token"),
             Since = Time(context, "since"),
             Before = After(context),
             Limit = limit,
-        }, context.RequestAborted);
+        }, Requests.Text(context, "token"), context.RequestAborted);
         await Responses.JsonAsync(context, new Page<AuditEntryInfo>
         {
             Items = [.. records.Select(ToInfo)],

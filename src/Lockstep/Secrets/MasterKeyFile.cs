@@ -10,7 +10,6 @@ namespace Lockstep.Secrets;
 /// </summary>
 internal sealed class MasterKeyFile(string path) : IMasterKeySource
 {
-    private const UnixFileMode Owner = UnixFileMode.UserRead | UnixFileMode.UserWrite;
     private const UnixFileMode Others = UnixFileMode.GroupRead | UnixFileMode.GroupWrite | UnixFileMode.GroupExecute
         | UnixFileMode.OtherRead | UnixFileMode.OtherWrite | UnixFileMode.OtherExecute;
 
@@ -70,22 +69,14 @@ internal sealed class MasterKeyFile(string path) : IMasterKeySource
         {
             var directory = Path.GetDirectoryName(path)!;
             DataDirectory.Create(directory);
-            var options = new FileStreamOptions { Mode = FileMode.Create, Access = FileAccess.Write };
-            if (!OperatingSystem.IsWindows()) options.UnixCreateMode = Owner;
-            // Under another name first: a crash leaves no half-written key.
-            var temporary = path + ".new";
-            File.Delete(temporary);
-            using (var file = new FileStream(temporary, options))
+            OwnersFile.Replace(target, file =>
             {
                 Span<byte> text = stackalloc byte[RootKey.TextLength + 1];
                 key.Export(text);
                 text[^1] = (byte)'\n';
                 RandomAccess.Write(file.SafeFileHandle, text, 0);
                 CryptographicOperations.ZeroMemory(text);
-                file.Flush(flushToDisk: true);
-            }
-            File.Move(temporary, target, overwrite: target == _next);
-            Posix.SyncDirectory(directory);
+            }, overwrite: target == _next);
             return key;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

@@ -64,6 +64,7 @@ internal static class SettingsPrinter
     /// <summary>Each setting with a text that differs when it does. Not for people: what it holds may be secret.</summary>
     public static IEnumerable<KeyValuePair<string, string>> Entries(ServerOptions options)
     {
+        var whole = Whole(options).ToDictionary(StringComparer.Ordinal);
         var section = "";
         foreach (var line in Print(options).Split('\n', StringSplitOptions.RemoveEmptyEntries))
         {
@@ -71,13 +72,24 @@ internal static class SettingsPrinter
             if (colon < 0) continue;
             var (key, value) = (line[..colon], line[(colon + 1)..].Trim());
             if (key[0] != ' ') section = key;
-            if (value.Length > 0) yield return new(key[0] == ' ' ? $"{section}.{key.Trim()}" : key, value);
+            var name = key[0] == ' ' ? $"{section}.{key.Trim()}" : key;
+            if (value.Length > 0 && !whole.ContainsKey(name)) yield return new(name, value);
         }
-        // What is printed as names only, or cut down.
-        yield return new("database.url", options.Database ?? "");
+        foreach (var entry in whole) yield return entry;
+    }
+
+    // What is printed as names only, or cut down.
+    private static IEnumerable<KeyValuePair<string, string>> Whole(ServerOptions options)
+    {
+        yield return new("database", options.Database ?? "");
+        yield return new("masterKey", options.MasterKey.ToString());
+        yield return new("config.url", options.Config.Url ?? "");
+        yield return new("config.credentials", options.Config.Credentials?.ToString() ?? "");
         foreach (var (key, value) in options.Spring.Overrides) yield return new($"spring.overrides.{key}", value);
         foreach (var role in options.Roles)
             yield return new($"access.roles.{role.Name}", string.Join('\0', new[] { role.Permissions, role.Services, role.Environments, role.Secrets, role.Paths, role.Cidrs }.Select(l => l is null ? "*" : List(l))));
+        foreach (var (index, issuer) in options.Issuers.Index())
+            yield return new($"access.issuers[{index}].login", issuer.Login is { } login ? string.Join('\0', [login.ClientId, .. login.Scopes]) : "");
     }
 
     private static string Flag(bool flag) => flag ? "true" : "false";

@@ -68,22 +68,22 @@ public sealed class AuditCheckpointTests
     }
 
     [Fact]
-    public void Old_checkpoints_thin_out_and_those_that_tell_of_a_cut_stay()
+    public async Task Old_checkpoints_thin_out_and_those_that_tell_of_a_cut_stay()
     {
         using var folder = new TempDirectory();
-        var checkpoints = new AuditCheckpoints(folder.File("checkpoints"), new byte[32]);
+        var checkpoints = new AuditCheckpoints(folder.File("checkpoints"), new byte[32], TimeProvider.System);
         var at = DateTimeOffset.UnixEpoch;
         var mac = new byte[AuditChain.MacBytes];
-        for (var seq = 1; seq <= 300; seq++) checkpoints.Add("n", new AuditTail(seq, mac), at += TimeSpan.FromMinutes(1));
+        for (var seq = 1; seq <= 300; seq++) await checkpoints.AddAsync("n", new AuditTail(seq, mac), at += TimeSpan.FromMinutes(1), s_none);
         var bad = "not one of ours";
         File.AppendAllText(checkpoints.Path, bad + "\n");
         long largest = 0;
         for (var seq = 200; seq <= 9000; seq++)
         {
-            checkpoints.Add("n", new AuditTail(seq, mac), at += TimeSpan.FromMinutes(1));
+            await checkpoints.AddAsync("n", new AuditTail(seq, mac), at += TimeSpan.FromMinutes(1), s_none);
             largest = Math.Max(largest, new FileInfo(checkpoints.Path).Length);
         }
-        var kept = checkpoints.Read();
+        var kept = await checkpoints.ReadAsync(s_none);
         largest.ShouldBeLessThan(1024 * 1024 + 1024);
         kept.Count(c => c is null).ShouldBe(1);
         kept.OfType<SignedTail>().Count(c => c.Seq == 300).ShouldBeGreaterThan(0);
@@ -192,6 +192,38 @@ public sealed class AuditCheckpointTests
         }
         await fixture.ExecuteAsync("DELETE FROM meta WHERE name = 'audit-anchor:node-1'");
         (await fixture.VerifyAsync()).FirstBad!.Seq.ShouldBe(1);
+    }
+
+    [Fact]
+    public async Task What_stands_where_old_entries_were_deleted_is_found_and_stays()
+    {
+        await using var fixture = await SqliteAsync();
+        await FillAsync(fixture);
+        fixture.Time.Advance(TimeSpan.FromDays(10));
+        (await fixture.RetainAsync(TimeSpan.FromDays(13))).ShouldBe(0);
+        (await fixture.RetainAsync(TimeSpan.FromDays(1))).ShouldBe(10);
+        await fixture.ExecuteAsync("INSERT INTO audit SELECT node, 3, at, action, token, entry, mac, parent FROM audit WHERE seq = 13");
+        (await fixture.VerifyAsync()).FirstBad!.Seq.ShouldBe(3);
+        await fixture.CheckpointAsync();
+        fixture.Time.Advance(TimeSpan.FromDays(10));
+        (await fixture.RetainAsync(TimeSpan.FromDays(1))).ShouldBeGreaterThan(0);
+        (await fixture.VerifyAsync()).FirstBad!.Seq.ShouldBe(3);
+    }
+
+    [Fact]
+    [Trait("speed", "medium")]
+    public async Task A_start_tells_of_checkpoints_that_it_cannot_believe()
+    {
+        using var repository = new TestRepository();
+        repository.Commit(("shop.yml", "a: 1\n"));
+        await using var server = await TestServer.StartAsync(repository);
+        await server.StopAsync();
+        await File.WriteAllTextAsync(server.Options.Data + "/audit.checkpoints", "not one of ours\n");
+        await server.StartAsync();
+        var ready = await server.Admin.GetAsync("/readyz");
+        ready.Status.ShouldBe(200);
+        ready.Json.GetProperty("checks").GetProperty("audit").GetString()!.ShouldStartWith("warning: line 1 of the checkpoints was not made by this server");
+        server.Logs.Lines.ShouldContain(l => l.Contains("Line 1 of the checkpoints", StringComparison.Ordinal));
     }
 
     [Fact]

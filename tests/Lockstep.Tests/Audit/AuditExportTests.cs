@@ -87,7 +87,7 @@ public sealed class AuditExportTests
         };
         await server.RestartAsync();
         (await ChangesAsync(server))[0].ShouldBe("access.roles.ops, spring.overrides.token");
-        (await server.QueryAsync("SELECT text FROM meta WHERE name = 'settings'"))[0].ShouldNotContain("override\"");
+        (await server.QueryAsync("SELECT text FROM meta WHERE name = 'settings:local'"))[0].ShouldNotContain("override\"");
         (await server.QueryAsync("SELECT COUNT(*) FROM meta WHERE text LIKE '%another-override%'"))[0].ShouldBe("0");
         await server.RestartAsync();
         (await ChangesAsync(server)).Length.ShouldBe(2);

@@ -163,6 +163,83 @@ public sealed class AuditFileTests
         (await fixture.VerifyAsync()).FirstBad!.Seq.ShouldBe(7);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_cut_of_entries_that_nobody_waited_for_is_told_and_what_comes_then_is_in_the_file(bool restarted)
+    {
+        await using var fixture = await SqliteAsync();
+        await fixture.FollowAsync(File(fixture));
+        await fixture.Log.RecordAsync(Entry(), s_none);
+        for (var i = 0; i < 5; i++) await fixture.Database.WriteAsync(s => { fixture.Log.Append(s, Entry("secret.write")); return true; }, s_none);
+        await Poll.UntilAsync(() => fixture.Log.Sinks[0].Position == 6, "the entries are in the file");
+        if (restarted)
+        {
+            await fixture.ForgetAsync();
+            await fixture.FollowAsync(File(fixture));
+        }
+        await fixture.ExecuteAsync("DELETE FROM audit WHERE seq > 4");
+        await fixture.Log.RecordAsync(Entry(token: "after"), s_none);
+        Lines(fixture)[^1].ShouldContain("\"after\"");
+        Seqs(fixture).ShouldBe([1, 2, 3, 4, 5, 6, 5]);
+        (await fixture.VerifyAsync()).FirstBad!.Seq.ShouldBe(5);
+    }
+
+    [Fact]
+    public async Task A_disclosure_whose_entry_does_not_fit_is_refused_and_told()
+    {
+        await using var fixture = await SqliteAsync();
+        await fixture.FollowAsync(File(fixture));
+        for (var i = 0; i < 5; i++) await fixture.Log.RecordAsync(Entry(token: $"t{i}"), s_none);
+        await fixture.ExecuteAsync("UPDATE audit SET mac = zeroblob(32) WHERE seq = 5");
+        var refused = await Should.ThrowAsync<Lockstep.Client.LockstepException>(fixture.Log.RecordAsync(Entry(token: "refused"), s_none));
+        refused.Message.ShouldContain("the record was changed");
+        Lines(fixture)[^1].ShouldContain("\"action\":\"damaged\"");
+        // The next one has its line, and the story is not forgotten when the row is gone.
+        await fixture.Log.RecordAsync(Entry(token: "next"), s_none);
+        Lines(fixture)[^1].ShouldContain("\"next\"");
+        await fixture.ExecuteAsync("DELETE FROM audit WHERE seq >= 5");
+        (await fixture.VerifyAsync()).FirstBad!.Seq.ShouldBe(6);
+    }
+
+    [Fact]
+    public async Task A_disclosure_whose_entry_the_database_dropped_does_not_take_the_next_one_for_its_own()
+    {
+        await using var fixture = await SqliteAsync();
+        await fixture.FollowAsync(File(fixture));
+        await fixture.ExecuteAsync("CREATE TRIGGER dropped BEFORE INSERT ON audit WHEN NEW.token = 'thief' BEGIN SELECT RAISE(IGNORE); END");
+        var dropped = fixture.Log.RecordAsync(Entry(token: "thief"), s_none);
+        // Is written after it.
+        await fixture.ExecuteAsync("UPDATE meta SET number = number");
+        await fixture.Log.RecordAsync(Entry(token: "other"), s_none);
+        var refused = await Should.ThrowAsync<Lockstep.Client.LockstepException>(dropped.WaitAsync(TimeSpan.FromSeconds(30)));
+        refused.Message.ShouldContain("the record was changed");
+        Seqs(fixture).ShouldBe([1]);
+    }
+
+    [Fact]
+    public async Task How_far_a_sink_is_behind_counts_the_entries_of_writes()
+    {
+        await using var fixture = await SqliteAsync();
+        using var go = new ManualResetEventSlim();
+        await fixture.FollowAsync(new AuditStreamSink(_ => go.Wait(), "the stream"));
+        for (var i = 0; i < 5; i++) await fixture.Database.WriteAsync(s => { fixture.Log.Append(s, Entry("secret.write")); return true; }, s_none);
+        fixture.Log.SinksBehind.ShouldBe(5);
+        go.Set();
+        await Poll.UntilAsync(() => fixture.Log.SinksBehind == 0, "it has them");
+        await fixture.ForgetAsync();
+    }
+
+    [Fact]
+    public async Task A_file_beside_that_cannot_be_read_does_not_end_the_start()
+    {
+        await using var fixture = await SqliteAsync();
+        System.IO.File.CreateSymbolicLink(Path(fixture) + ".1", fixture.Directory.File("nowhere"));
+        await fixture.FollowAsync(File(fixture));
+        await fixture.Log.RecordAsync(Entry(), s_none);
+        Seqs(fixture).ShouldBe([1]);
+    }
+
     [Fact]
     public async Task A_file_that_goes_on_after_the_records_end_is_told_and_the_record_is_written_after_it()
     {

@@ -27,7 +27,7 @@ internal sealed class AuditFixture : IAsyncDisposable
 
     public TempDirectory Directory => _place.Directory;
 
-    public AuditCheckpoints Checkpoints => new(_place.Directory.File("audit.checkpoints"), Log.Derive("checkpoints"));
+    public AuditCheckpoints Checkpoints => new(_place.Directory.File("audit.checkpoints"), Log.Derive("checkpoints"), Time);
 
     /// <summary>From now on the log waits for these sinks too.</summary>
     public async Task FollowAsync(params IAuditSink[] sinks)
@@ -47,7 +47,7 @@ internal sealed class AuditFixture : IAsyncDisposable
     }
 
     public async Task CheckpointAsync() =>
-        Checkpoints.Add(Log.Node, await Database.ReadAsync(s => AuditChain.Tail(s, Log.Node), CancellationToken.None), Time.GetUtcNow());
+        await Checkpoints.AddAsync(Log.Node, await Database.ReadAsync(s => AuditChain.Tail(s, Log.Node), CancellationToken.None), Time.GetUtcNow(), CancellationToken.None);
 
     public Task<long> RetainAsync(TimeSpan age) => new AuditRetention(Log, Checkpoints, Time).RunAsync(Time.GetUtcNow() - age, CancellationToken.None);
 

@@ -98,7 +98,7 @@ public sealed class AuditLogTests
         while (before is not null);
         seen.ShouldBe(Enumerable.Range(1, 25).Reverse().Select(i => (long)i));
         (await fixture.Log.AfterAsync(new AuditQuery(), 20, s_none)).Select(r => r.Position.Seq).ShouldBe([21, 22, 23, 24, 25]);
-        (await fixture.Log.NewestAsync(new AuditQuery { Action = "odd", TokenId = "t1" }, s_none)).Select(r => r.Position.Seq).ShouldBe([22, 12, 2]);
+        (await fixture.Log.NewestAsync(new AuditQuery { Action = "odd", TokenIds = ["t1"] }, s_none)).Select(r => r.Position.Seq).ShouldBe([22, 12, 2]);
         (await fixture.Log.NewestAsync(new AuditQuery { Since = DateTimeOffset.UnixEpoch.AddSeconds(8) }, s_none)).Count.ShouldBe(1);
         (await fixture.Log.NewestAsync(new AuditQuery { Limit = 100_000 }, s_none)).Count.ShouldBe(25);
     }
@@ -114,7 +114,7 @@ public sealed class AuditLogTests
         go();
         await Task.WhenAll(tasks);
         (await fixture.VerifyAsync()).ShouldBe(new AuditVerification { Valid = true, Entries = 75 });
-        (await fixture.Log.NewestAsync(new AuditQuery { TokenId = "t3", Since = DateTimeOffset.UnixEpoch, Before = new(long.MaxValue, "", 0) }, s_none)).Count.ShouldBe(1);
+        (await fixture.Log.NewestAsync(new AuditQuery { TokenIds = ["t3"], Since = DateTimeOffset.UnixEpoch, Before = new(long.MaxValue, "", 0) }, s_none)).Count.ShouldBe(1);
         await fixture.ExecuteAsync("UPDATE audit SET action = 'x' WHERE seq = 5");
         (await fixture.VerifyAsync()).FirstBad!.Seq.ShouldBe(5);
     }

@@ -22,6 +22,9 @@ public sealed class AuditVerifyTests
     [InlineData("UPDATE audit SET node = 'node-2' WHERE seq = 10", 1, "missing")]
     [InlineData("INSERT INTO audit SELECT node, 11, at, action, token, entry, mac, parent FROM audit WHERE seq = 10", 11, "changed")]
     [InlineData("INSERT INTO audit SELECT 'node-0', seq, at, action, token, entry, mac, parent FROM audit", 1, "changed")]
+    [InlineData("INSERT INTO audit SELECT node, 0, at, action, token, entry, mac, parent FROM audit WHERE seq = 10", 0, "stands where there is none")]
+    [InlineData("INSERT INTO audit SELECT node, -5, at, action, token, entry, mac, parent FROM audit WHERE seq = 10", -5, "stands where there is none")]
+    [InlineData("INSERT INTO audit SELECT 'node-0', -5, at, action, token, entry, mac, parent FROM audit WHERE seq = 10", -5, "stands where there is none")]
     public async Task Damage_is_found_where_it_begins(string damage, long seq, string reason)
     {
         await using var fixture = await FilledAsync();

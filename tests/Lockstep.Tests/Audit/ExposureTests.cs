@@ -85,6 +85,78 @@ public sealed class ExposureTests
     }
 
     [Fact]
+    public async Task Watchers_that_were_entered_without_their_addresses_are_told_as_more()
+    {
+        await using var fixture = await SqliteAsync();
+        await fixture.Log.RecordAsync(Entry("config.watch") with { Secrets = ["a@1"], Count = 101 }, s_none);
+        await fixture.Log.RecordAsync(Entry("config.watch") with { Secrets = ["b@1"] }, s_none);
+        (await fixture.Log.Exposure.OfAsync(["t1"], null, s_none)).Items.Select(i => (i.Secret, i.More)).ShouldBe([("a", true), ("b", false)]);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    [Trait("speed", "medium")]
+    public async Task A_name_stands_for_all_tokens_that_had_it_and_an_id_for_itself_alone(bool postgres)
+    {
+        if (postgres && PostgresServer.Missing is not null) return;
+        await using var fixture = postgres ? await PostgresAsync() : await SqliteAsync();
+        (string Id, string Name)[] rows = [("t1", "job (t1)"), ("t2", "job"), ("t3", "JOB (t3)"), ("t4", "job (x)"), ("t5", "jo_ (t5)"), ("t6", "t1"), ("t7", "jwt_1"), ("t8", "xjob (t8)")];
+        foreach (var (row, i) in rows.Select((r, i) => (r, i)))
+            await fixture.ExecuteAsync($"INSERT INTO tokens (id, name, hash, parent, role, created_at, created_by) VALUES ('{row.Id}', '{row.Name}', '', NULL, 'reader', {i}, 'x')");
+        await fixture.Log.RecordAsync(Entry(token: "jwt_1"), s_none);
+        foreach (var (text, ids) in new[] { ("job", "t2 t1"), ("JOB", "t3"), ("jo_", "t5"), ("j%", ""), ("job (t1)", "t1"), ("t1", "t1"), ("jwt_1", "jwt_1"), ("nobody", "") })
+            string.Join(' ', await fixture.Log.Exposure.IdsAsync(text, [], s_none)).ShouldBe(ids, text);
+        string.Join(' ', await fixture.Log.Exposure.IdsAsync("a@b", ["jwt_2", "jwt_1"], s_none)).ShouldBe("jwt_1");
+    }
+
+    [Fact]
+    public async Task A_derived_token_that_ended_is_found_by_its_name_with_the_one_that_took_the_name()
+    {
+        using var repository = new TestRepository();
+        repository.Commit(("a.yml", "k1: ${secret:s/1}\n"), ("b.yml", "k2: ${secret:s/2}\n"));
+        var time = new ManualTime();
+        await using var server = await TestServer.StartAsync(repository, time: time);
+        (await server.PutAsync("s/1", "v")).Ok();
+        (await server.PutAsync("s/2", "v")).Ok();
+        var parent = await server.AsAsync("reader");
+        async Task ReadAsync(string document)
+        {
+            var derived = (await parent.PostAsync("/v1/tokens/derive", new { name = "job", expiresIn = "1m" })).Ok().Json;
+            (await new TestCaller(server, derived.GetProperty("token").GetString()!).ConfigAsync(document)).Ok();
+            time.Advance(TimeSpan.FromMinutes(2));
+            server.Gate.Tokens.ForgetEnded();
+        }
+
+        async Task<string> ExposedAsync() => string.Join(' ',
+            (await server.Admin.GetAsync($"/v1/audit/exposure?token={parent.Name}.job")).Ok().Json.GetProperty("items").EnumerateArray().Select(i => i.GetProperty("secret").GetString()));
+
+        await ReadAsync("a/dev");
+        (await ExposedAsync()).ShouldBe("s/1");
+        await ReadAsync("b/dev");
+        (await ExposedAsync()).ShouldBe("s/1 s/2");
+        (await server.Admin.GetAsync($"/v1/audit?token={parent.Name}.job&action=config.read")).Ok().Json.GetProperty("items").GetArrayLength().ShouldBe(2);
+    }
+
+    [Fact]
+    public async Task A_subject_of_an_issuer_is_found_by_its_name_and_the_issuer()
+    {
+        using var repository = TestRepository.With(("a.yml", "k1: ${secret:s/1}\n"));
+        var time = new ManualTime(timers: true);
+        await using var issuer = await TestIssuer.StartAsync();
+        await using var server = await TestServer.StartAsync(repository, o => o with { Issuers = [issuer.Options(new Lockstep.Settings.IssuerRoleOptions("groups", "boss", "admin"))] }, time);
+        (await server.PutAsync("s/1", "v")).Ok();
+        var boss = new TestCaller(server, issuer.Token(time.GetUtcNow(), null, ("groups", "boss"), ("sub", "ann@b")));
+        (await boss.ConfigAsync("a/dev")).Ok();
+        var place = issuer.Url[(issuer.Url.IndexOf("://", StringComparison.Ordinal) + 3)..];
+        Task<Answer> AskAsync(string who) => server.Admin.GetAsync("/v1/audit/exposure?token=" + Uri.EscapeDataString(who));
+        (await AskAsync($"ann@b@{place}")).Ok().Json.GetProperty("items")[0].GetProperty("secret").GetString().ShouldBe("s/1");
+        (await AskAsync($"somebody@{place}")).ShouldBe(404, "not-found");
+        (await AskAsync($"@{place}")).ShouldBe(404, "not-found");
+        (await server.Admin.GetAsync("/v1/audit?token=" + Uri.EscapeDataString($"ann@b@{place}"))).Ok().Json.GetProperty("items").GetArrayLength().ShouldBe(1);
+    }
+
+    [Fact]
     public async Task Who_is_unknown_is_404_and_who_is_gone_is_found_by_the_id()
     {
         using var repository = new TestRepository();
