@@ -45,7 +45,7 @@ public sealed class RunLiveTests : RunLive
         await FleetShowsAsync(_ => true);
         await ChangeAsync("two");
         await running.SaysAsync("runs two");
-        running.Process.Kill();
+        running.Process.Kill(entireProcessTree: true);
     }
 
     [Fact]
