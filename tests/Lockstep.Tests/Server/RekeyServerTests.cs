@@ -125,9 +125,10 @@ public sealed class RekeyServerTests(ITestOutputHelper output)
         var options = new ServerOptions { Listen = ListenAddress.Loopback(0), Management = ListenAddress.Loopback(0), Data = place.File("data"), MasterKey = new MasterKeyOptions(), Config = new ConfigOptions() };
         var store = await Lockstep.Server.DataStore.OpenAsync(options, Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, TimeProvider.System, CancellationToken.None);
         using var go = new ManualResetEventSlim();
-        var reading = Task.Run(() => store.Database.ReadAsync(_ => { go.Wait(); return store.MasterKey.Derive("backup"); }, CancellationToken.None));
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        var reading = Task.Run(() => store.Database.ReadAsync(_ => { begun.SetResult(); go.Wait(); return store.MasterKey.Derive("backup"); }, CancellationToken.None));
         var before = store.MasterKey.Derive("backup");
-        await Task.Run(() => Poll.UntilAsync(() => reading.Status == TaskStatus.WaitingForActivation, "the read"));
+        await begun.Task;
         var closing = store.DisposeAsync().AsTask();
         try
         {

@@ -18,6 +18,7 @@ public sealed partial class SecretScanTests
         ("tests/Lockstep.Tests/Agent/MaskedStreamTests.cs", "postgres://u:p4ss%2Fword@"), ("tests/Lockstep.Tests/Client/LockstepClientTests.cs", "https://user:pass@"),
         ("tests/Lockstep.Tests/Compat/Spring/SpringCipherTests.cs", "-----BEGIN RSA PRIVATE KEY-----"), ("tests/Lockstep.Tests/Config/Git/GitRemoteTests.cs", "https://ann:hunter2secret@"),
         ("tests/Lockstep.Tests/Config/Git/GitRemoteTests.cs", "ssh://git:hunter2secret@"), ("tests/Lockstep.Tests/Config/Git/GitRemoteTests.cs", "https://ann:hunter2@"),
+        ("tests/Lockstep.Tests/Audit/SettingsRecordTests.cs", "postgres://a:one@"), ("tests/Lockstep.Tests/Audit/SettingsRecordTests.cs", "postgres://a:two@"),
         ("tests/Lockstep.Tests/Server/RestoreTests.cs", "postgres://lockstep:hunter2@"),
         ("tests/Lockstep.Tests/Settings/IssuerSettingsTests.cs", "https://u:hunter2@"), ("tests/Lockstep.Tests/Settings/ServerOptionsTests.cs", "postgres://lockstep:hunter2@"),
         ("tests/Lockstep.Tests/Settings/ServerOptionsTests.cs", "https://me:hunter2@"), ("tests/Lockstep.Tests/Settings/ServerOptionsTests.cs", "http://me:hunter2@"),
