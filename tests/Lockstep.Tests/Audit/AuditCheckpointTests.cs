@@ -10,6 +10,7 @@ using static Lockstep.Tests.Audit.AuditFixture;
 namespace Lockstep.Tests.Audit;
 
 /// <summary>What is found by what stands outside the database, and what may be deleted without being found.</summary>
+[Trait("speed", "medium")]
 public sealed class AuditCheckpointTests
 {
     private static readonly CancellationToken s_none = CancellationToken.None;

@@ -8,6 +8,7 @@ using Xunit;
 namespace Lockstep.Tests.Client;
 
 /// <summary>Stores without a server.</summary>
+[Trait("speed", "medium")]
 public sealed class LocalStoreTests
 {
     [Fact]

@@ -10,6 +10,7 @@ using Xunit;
 namespace Lockstep.Tests.Client;
 
 /// <summary>How a store gets and keeps a connection.</summary>
+[Trait("speed", "medium")]
 public sealed class LockstepStoreConnectionTests
 {
     [Fact]

@@ -9,6 +9,7 @@ using Xunit;
 namespace Lockstep.Tests.Gate;
 
 /// <summary>Callers with a token of an issuer, through the whole server.</summary>
+[Trait("speed", "medium")]
 public sealed class IssuedCallerTests : IAsyncLifetime
 {
     private static readonly string[] s_both = ["pay", "ord"];

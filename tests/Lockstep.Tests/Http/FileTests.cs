@@ -5,6 +5,7 @@ using Xunit;
 namespace Lockstep.Tests.Http;
 
 /// <summary>The files of the repository over HTTP: each write is one commit.</summary>
+[Trait("speed", "medium")]
 public sealed class FileTests
 {
     [Fact]

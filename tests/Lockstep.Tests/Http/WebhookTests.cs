@@ -11,6 +11,7 @@ using Xunit;
 namespace Lockstep.Tests.Http;
 
 /// <summary><c>POST /v1/hooks/git</c>.</summary>
+[Trait("speed", "medium")]
 public sealed class WebhookTests : IAsyncLifetime
 {
     private const string Path = "/v1/hooks/git";

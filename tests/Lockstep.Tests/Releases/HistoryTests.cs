@@ -10,6 +10,7 @@ using Xunit;
 namespace Lockstep.Tests.Releases;
 
 /// <summary>Who changed what of a document, when and why; what differs between two releases; and the way back.</summary>
+[Trait("speed", "medium")]
 public sealed class HistoryTests
 {
     private static readonly string[] s_documents = ["a/dev", "a/prod", "b/dev", "a/dev,prod"];

@@ -12,6 +12,7 @@ using Xunit;
 namespace Lockstep.Tests.Secrets;
 
 /// <summary>The master key is changed under a database with more secrets than one batch holds.</summary>
+[Trait("speed", "medium")]
 public sealed class RekeyTests
 {
     private const int Secrets = 450;

@@ -11,6 +11,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Access.Jwt;
 
+[Trait("speed", "medium")]
 public sealed class IssuerKeysTests : IAsyncLifetime
 {
     private readonly ManualTime _time = new();

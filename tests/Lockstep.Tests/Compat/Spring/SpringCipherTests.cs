@@ -7,6 +7,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Compat.Spring;
 
+[Trait("speed", "medium")]
 public sealed class SpringCipherTests
 {
     // Of Spring's documentation, with the key "foo".

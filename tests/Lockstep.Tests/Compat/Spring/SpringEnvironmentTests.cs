@@ -7,6 +7,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Compat.Spring;
 
+[Trait("speed", "medium")]
 public sealed class SpringEnvironmentTests
 {
     private static readonly (string Path, int Status)[] s_odd =

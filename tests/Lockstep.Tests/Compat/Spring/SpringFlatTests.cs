@@ -8,6 +8,7 @@ using YamlDotNet.RepresentationModel;
 
 namespace Lockstep.Tests.Compat.Spring;
 
+[Trait("speed", "medium")]
 public sealed class SpringFlatTests
 {
     private static readonly (string Name, string Text)[] s_files =

@@ -7,6 +7,7 @@ using Xunit;
 
 namespace Lockstep.Tests.Config.Git;
 
+[Trait("speed", "medium")]
 public sealed class GitTreeDiffTests : IAsyncLifetime
 {
     private readonly GitBench _bench = new();
